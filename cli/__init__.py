@@ -1,0 +1,1 @@
+"""The `flawline` command: builds the parts, runs them, prints."""

@@ -1,0 +1,1 @@
+"""What all roles agree on: messages, verdicts, recipes, settings, books, blobs and the log."""

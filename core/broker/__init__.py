@@ -1,0 +1,1 @@
+"""The durable log between the roles, behind one protocol."""

@@ -1,0 +1,49 @@
+"""What can go wrong, as a small tree: the branch tells the caller what to do.
+
+FlawlineError
+├── BadFrame            this picture cannot be judged               -> INVALID row, dead letter, go on
+│   └── NoIdentity      its envelope names no usable frame          -> rejected_frames row, dead letter, go on
+├── StoreUnavailable    database, broker, blobs or disk             -> wait, keep the offset
+├── ModelUnusable       file missing, corrupt or of another kind    -> keep the model in use, or NO_VERDICT; never PASS
+├── SourceUnavailable   a camera, folder or video cannot be opened  -> try again, show the camera as lost
+├── NotAllowed          the books do not permit this action         -> refuse it and say why
+└── SettingsInvalid     a name or value nobody can mean             -> refuse to start
+"""
+
+from core.verdicts import InvalidReason
+
+
+class FlawlineError(Exception):
+    """Anything that flawline itself raises; its text says what happened, to which thing, and what to do next."""
+
+
+class BadFrame(FlawlineError):
+    """A frame that will never be judged, whatever is tried again."""
+
+    def __init__(self, detail: str, reason: InvalidReason = InvalidReason.DECODE_ERROR) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class NoIdentity(BadFrame):
+    """A message without a usable camera, session, sequence number or time: no verdict row can be keyed by it."""
+
+
+class StoreUnavailable(FlawlineError):
+    """A database, broker, blob store or disk that does not answer now but may answer later."""
+
+
+class ModelUnusable(FlawlineError):
+    """A model file that is missing, corrupt, of another format, or not the one that was registered."""
+
+
+class SourceUnavailable(FlawlineError):
+    """A camera, folder or video that cannot be read now."""
+
+
+class NotAllowed(FlawlineError):
+    """An action that the books do not permit in their present state."""
+
+
+class SettingsInvalid(FlawlineError):
+    """A setting, line file or recipe with a name or value that nobody can mean."""

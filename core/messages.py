@@ -1,0 +1,201 @@
+"""What travels between the roles: past-tense facts, their headers and their JSON (design.md §3). Pure: no I/O.
+
+`FrameCaptured`  topic `frames`:   value = the encoded picture, headers = the envelope
+`FrameInspected` topic `verdicts`: JSON, at-least-once, keyed by part
+`CameraReported` topic `cameras`:  JSON, the capture side's own books
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple, Self
+
+from core.errors import BadFrame, NoIdentity
+from core.verdicts import InvalidReason, RunType
+
+FRAMES, VERDICTS, CAMERAS = "frames", "verdicts", "cameras"
+DEAD_LETTERS = {FRAMES: "frames.dlq", CAMERAS: "cameras.dlq"}
+SCHEMA = 1
+Headers = tuple[tuple[str, bytes], ...]
+
+_LATEST_NS = 1 << 62  # the year 2116; beyond it a time is an error, and SQLite's integers stay safe
+
+
+class FrameId(NamedTuple):
+    """The identity of a frame: fixed once at the edge, carried everywhere, never minted per delivery."""
+
+    camera: str
+    session: int
+    seq: int
+
+    def __str__(self) -> str:
+        """The `inspection_id`, for people and idempotent exports."""
+        return f"{self.camera}-{self.session}-{self.seq}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameCaptured:
+    """One picture was taken. `captured_at` and `session` are ns UTC; `deadline_ms` counts from capture, 0 = none.
+
+    `gate` is empty for a picture that is fit to be scored, else an InvalidReason with `gate_detail` in words.
+    """
+
+    station: str
+    camera: str
+    session: int
+    seq: int
+    captured_at: int
+    product: str
+    part_id: str = ""
+    lot: str = ""
+    view: str = ""
+    run_type: str = RunType.PRODUCTION
+    deadline_ms: int = 0
+    encoding: str = "jpeg"
+    width: int = 0
+    height: int = 0
+    gate: str = ""
+    gate_detail: str = ""
+    sha256: str = ""
+    blob: str = ""
+    traceparent: str = ""
+    schema: int = SCHEMA
+
+    @property
+    def id(self) -> FrameId:
+        """The frame's identity."""
+        return FrameId(self.camera, self.session, self.seq)
+
+    def headers(self) -> Headers:
+        """The envelope as message headers, UTF-8."""
+        return tuple((name, str(value).encode()) for name, value in asdict(self).items())
+
+    @classmethod
+    def of(cls, headers: Iterable[tuple[str, bytes]]) -> Self:
+        """Read an envelope back; unknown headers are left alone.
+
+        Raises NoIdentity when camera, session, seq or captured_at is missing or absurd, BadFrame for any other defect.
+        """
+        texts = _texts(headers)
+        identity = _identity(texts)
+        if texts.get("schema") != str(SCHEMA):
+            raise BadFrame(f"{identity}: envelope schema {texts.get('schema')!r}, this version reads schema {SCHEMA}")
+        try:
+            values: dict[str, Any] = {
+                f.name: int(texts[f.name]) if f.type is int else texts[f.name] for f in fields(cls) if f.name in texts
+            }
+            frame = cls(**values)
+            RunType(frame.run_type)
+            if frame.gate:
+                InvalidReason(frame.gate)
+        except (TypeError, ValueError) as problem:
+            raise BadFrame(f"{identity}: unreadable envelope: {problem}") from problem
+        return frame
+
+
+def _texts(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    try:
+        return {name: value.decode() for name, value in headers}
+    except UnicodeDecodeError as problem:
+        raise NoIdentity(f"a header is not UTF-8: {problem}") from problem
+
+
+def _identity(texts: Mapping[str, str]) -> FrameId:
+    try:
+        found = FrameId(texts["camera"], int(texts["session"]), int(texts["seq"]))
+        captured_at = int(texts["captured_at"])
+    except (KeyError, ValueError) as problem:
+        raise NoIdentity(f"no usable identity in the headers: {problem!r}") from problem
+    sane = (
+        found.camera and 0 < found.session < _LATEST_NS and 0 <= found.seq < _LATEST_NS and 0 < captured_at < _LATEST_NS
+    )
+    if not sane:
+        raise NoIdentity(f"no usable identity in the headers: {found}, captured at {captured_at}")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameInspected:
+    """A frame's verdict is in the books. Times are ns UTC; `expires_at` 0 = no deadline."""
+
+    camera: str
+    session: int
+    seq: int
+    captured_at: int
+    inspected_at: int
+    station: str
+    product: str
+    part_id: str
+    lot: str
+    verdict: str
+    reason: str
+    detail: str
+    score: float | None
+    t_lo: float | None
+    t_hi: float | None
+    model: str
+    is_late: bool
+    expires_at: int = 0
+    schema: int = SCHEMA
+
+    @property
+    def id(self) -> FrameId:
+        """The frame's identity, by which subscribers drop duplicates."""
+        return FrameId(self.camera, self.session, self.seq)
+
+    def to_json(self) -> bytes:
+        """The message's value."""
+        return _json(self)
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Self:
+        """Read the message back. Raises BadFrame for anything else."""
+        return cls(**_fields_of(cls, value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraReported:
+    """The capture side's own books for one camera and session: `state` is RUNNING, LOST or ENDED, times ns UTC.
+
+    `triggered` counts all parts the source offered, `captured` those appended to the log; the next seq is `triggered`.
+    """
+
+    camera: str
+    station: str
+    product: str
+    session: int
+    state: str
+    detail: str
+    triggered: int
+    captured: int
+    reconnects: int
+    reported_at: int
+    schema: int = SCHEMA
+
+    def to_json(self) -> bytes:
+        """The message's value."""
+        return _json(self)
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Self:
+        """Read the message back. Raises BadFrame for anything else."""
+        return cls(**_fields_of(cls, value))
+
+
+def _json(message: FrameInspected | CameraReported) -> bytes:
+    return json.dumps(asdict(message), separators=(",", ":"), allow_nan=False).encode()
+
+
+def _fields_of(kind: type[FrameInspected] | type[CameraReported], value: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(value)
+        known: dict[str, Any] = {f.name: f.type for f in fields(kind)}
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            raise ValueError("no object of schema 1")
+        missing = [f for f in known if f not in found and f not in ("schema", "expires_at")]
+        wrong = [name for name, wanted in known.items() if name in found and not isinstance(found[name], wanted)]
+        if missing or wrong:
+            raise ValueError(f"missing {missing}, of another type {wrong}")
+    except (ValueError, TypeError) as problem:
+        raise BadFrame(f"not a {kind.__name__} message: {problem}") from problem
+    return {name: found[name] for name in known if name in found}

@@ -1,0 +1,1 @@
+"""The roles that consume the log: inspection, bookkeeping, housekeeping."""
