@@ -264,6 +264,16 @@ review_claims = Table(
     Column("lease_until", UtcDateTime, nullable=False),
 )
 
+attempts = Table(  # tries of the first batch after a start, counted beyond the life of the process
+    "attempts",
+    metadata,
+    Column("consumer_group", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+)
+
 audit_log = Table(
     "audit_log",
     metadata,
@@ -279,6 +289,7 @@ audit_log = Table(
 
 __all__ = [
     "UtcDateTime",
+    "attempts",
     "audit_log",
     "cameras",
     "inspections",

@@ -1,0 +1,26 @@
+"""How often a batch has been tried, counted beyond the life of a process (streaming.md §3.4)."""
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+
+from core.broker.protocol import Partition
+from core.tables import attempts
+
+
+def begin(connection: Connection, group: str, partition: Partition, offset: int) -> int:
+    """Note one more try of the batch that starts at `offset`; return which try in a row it is, from 1."""
+    found = connection.execute(select(attempts.c.offset, attempts.c.tries).where(_row(group, partition))).one_or_none()
+    tries = found.tries + 1 if found and found.offset == offset else 1
+    put(connection, group, partition, offset, tries)
+    return tries
+
+
+def put(connection: Connection, group: str, partition: Partition, offset: int, tries: int) -> None:
+    """Note that the message at `offset` is about to be tried for the `tries`-th time."""
+    connection.execute(delete(attempts).where(_row(group, partition)))
+    row = {"consumer_group": group, "topic": partition.topic, "partition": partition.number}
+    connection.execute(insert(attempts), [row | {"offset": offset, "tries": tries}])
+
+
+def _row(group: str, partition: Partition) -> ColumnElement[bool]:
+    same = attempts.c.consumer_group == group, attempts.c.topic == partition.topic
+    return and_(*same, attempts.c.partition == partition.number)

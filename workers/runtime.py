@@ -1,0 +1,252 @@
+"""One turn of a worker: poll, handle, settle, commit. The one place that decides what becomes of a message.
+
+Done        its effects are in the books                 -> commit
+Dead        it will never work                           -> dead-letter topic, then commit
+Wait        nothing would work now: a store is away      -> back off, read again, commit nothing
+"""
+
+import logging
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from core import faults
+from core.broker.protocol import Consumer, Message, Partition, Producer
+from core.errors import StoreUnavailable
+from core.messages import DEAD_LETTERS
+from core.stop import Stop
+
+log = logging.getLogger(__name__)
+
+CRASHES_ALLOWED = 3  # unforeseen errors in a row before the process ends: a bug must not quietly empty a topic
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """All effects of the message are durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """The message will never work; `detail` says why."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The message may work later; `detail` says what is away."""
+
+    detail: str
+
+
+Outcome = Done | Dead | Wait
+
+
+class Step(Protocol):
+    """What a role does with messages: effects that may run twice without harm. Raises StoreUnavailable."""
+
+    def __call__(self, messages: Sequence[Message]) -> list[Outcome]:
+        """Handle a batch; one outcome for each message."""
+        ...
+
+    def give_up(self, message: Message, detail: str) -> Outcome:
+        """Put on record that `message` cannot be handled, without trying it again."""
+        ...
+
+
+class Guard(Protocol):
+    """Counts the tries of a message beyond the life of this process (workers.guard)."""
+
+    def begin(self, partition: Partition, offset: int) -> int:
+        """Note that a batch starting at `offset` is about to be tried; return which try in a row this is, from 1."""
+        ...
+
+    def single(self, partition: Partition, offset: int, tries: int) -> None:
+        """Note that the message at `offset` alone is about to be tried."""
+        ...
+
+
+class Unguarded:
+    """For steps that cannot take the process along."""
+
+    def begin(self, partition: Partition, offset: int) -> int:
+        """Every try is the first."""
+        del partition, offset
+        return 1
+
+    def single(self, partition: Partition, offset: int, tries: int) -> None:
+        """Nothing to note."""
+
+
+def finished(settled: Iterable[tuple[Message, Outcome]]) -> dict[Partition, int]:
+    """Next offset to read, by partition; a Wait holds back all that follows it in its partition."""
+    held: set[Partition] = set()
+    ends: dict[Partition, int] = {}
+    for message, outcome in settled:  # in offset order by partition
+        if isinstance(outcome, Wait):
+            held.add(message.partition)
+        elif message.partition not in held:
+            ends[message.partition] = message.offset + 1
+    return ends
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a worker waits: for one batch, and (doubling) when a store is away. Seconds."""
+
+    poll: float = 0.5
+    batch: int = 16
+    backoff: float = 0.5
+    backoff_most: float = 15.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+def _where(message: Message) -> str:
+    return f"{message.partition.topic}/{message.partition.number} offset {message.offset}"
+
+
+class Worker:
+    """Turns messages of one topic into effects, one batch at a time."""
+
+    def __init__(self, consumer: Consumer, dead_letters: Producer, step: Step, *,
+                 stop: Stop, guard: Guard | None = None, pace: Pace = Pace()) -> None:  # fmt: skip
+        self._consumer = consumer
+        self._dead_letters = dead_letters
+        self._step = step
+        self._stop = stop
+        self._guard = guard or Unguarded()
+        self._pace = pace
+        self._astray = False  # the position stands behind messages that are not committed
+        self._waits = 0  # in a row
+        self._crashes = 0  # in a row
+        self._seasoned: set[Partition] = set()  # owned partitions of which a batch has been begun
+
+    def run(self) -> None:
+        """Work until asked to stop. Raises whatever was unforeseen, several times in a row."""
+        while not self._stop.asked:
+            self.step()
+
+    def step(self, timeout: float | None = None) -> int:
+        """Deal with at most one batch, waiting at most `timeout` seconds for it; return its number of messages."""
+        try:
+            if self._astray:
+                self._consumer.rewind()
+            self._astray = True
+            messages = self._consumer.poll(self._pace.poll if timeout is None else timeout, most=self._pace.batch)
+            waiting = self._settle(self._handle(messages)) if messages else None
+            self._astray = waiting is not None
+        except StoreUnavailable as problem:
+            waiting, messages = Wait(str(problem)), []
+        if waiting:
+            self._back_off(waiting.detail)
+        else:
+            self._waits = 0
+        return len(messages)
+
+    def _handle(self, messages: Sequence[Message]) -> list[tuple[Message, Outcome]]:
+        faults.reach("inspect_after_poll")
+        tries = self._tries(messages)
+        if tries >= CRASHES_ALLOWED:
+            return self._one_by_one(messages, tries)
+        outcomes = self._attempt(messages)
+        if isinstance(outcomes, Exception):
+            return self._one_by_one(messages, tries)
+        return list(zip(messages, outcomes, strict=True))
+
+    def _tries(self, messages: Sequence[Message]) -> int:
+        """How often the first batch since the assignment has been tried, counted beyond a killed process."""
+        self._seasoned &= self._consumer.assignment()
+        tries = 1
+        for message in messages:
+            if message.partition not in self._seasoned:
+                self._seasoned.add(message.partition)
+                tries = max(tries, self._guard.begin(message.partition, message.offset))
+        return tries
+
+    def _attempt(self, messages: Sequence[Message]) -> Sequence[Outcome] | Exception:
+        """The step's outcomes; a Wait for all when a store is away; the error when nobody foresaw it."""
+        try:
+            outcomes = self._step(messages)
+        except StoreUnavailable as problem:
+            return [Wait(str(problem))] * len(messages)
+        except Exception as problem:
+            # The one broad except: what nobody foresaw must not take the neighbours of a frame along.
+            log.exception("%d messages from %s failed", len(messages), _where(messages[0]))
+            return problem
+        self._crashes = 0
+        return outcomes
+
+    def _one_by_one(self, messages: Sequence[Message], tries: int) -> list[tuple[Message, Outcome]]:
+        settled: list[tuple[Message, Outcome]] = []
+        for message in messages:
+            if tries > CRASHES_ALLOWED and not settled:
+                # This one took the process along when it was tried alone.
+                outcome = self._give_up(message, f"ended its worker {tries - 1} times; not tried again")
+            else:
+                if tries >= CRASHES_ALLOWED:
+                    self._guard.single(message.partition, message.offset, CRASHES_ALLOWED)
+                outcome = self._alone(message)
+            settled.append((message, outcome))
+            if isinstance(outcome, Wait):
+                rest = messages[len(settled) :]
+                return settled + [(later, outcome) for later in rest]
+        return settled
+
+    def _alone(self, message: Message) -> Outcome:
+        """The outcome of one message by itself; what still fails is given up with its error."""
+        outcomes = self._attempt([message])
+        if not isinstance(outcomes, Exception):
+            return outcomes[0]
+        self._crashes += 1
+        if self._crashes >= CRASHES_ALLOWED:
+            log.critical("%d unforeseen errors in a row; ending, so that somebody looks", self._crashes)
+            raise outcomes
+        last = traceback.extract_tb(outcomes.__traceback__)[-1]
+        return self._give_up(message, f"{type(outcomes).__name__}: {outcomes} (in {last.name}, line {last.lineno})")
+
+    def _give_up(self, message: Message, detail: str) -> Outcome:
+        try:
+            return self._step.give_up(message, detail)
+        except StoreUnavailable as problem:
+            return Wait(str(problem))
+
+    def _settle(self, settled: Sequence[tuple[Message, Outcome]]) -> Wait | None:
+        """Bury the dead, commit what is finished; return what is waited for."""
+        for message, outcome in settled:
+            if isinstance(outcome, Dead):
+                self._bury(message, outcome.detail)
+        self._dead_letters.flush()
+        faults.reach("inspect_after_publish")
+        self._consumer.commit(finished(settled))
+        faults.reach("inspect_after_commit")
+        return next((outcome for _, outcome in settled if isinstance(outcome, Wait)), None)
+
+    def _bury(self, message: Message, detail: str) -> None:
+        topic, number = message.partition
+        log.warning("dead letter: %s: %s", _where(message), detail)
+        about = {"topic": topic, "partition": number, "offset": message.offset, "stored_at": message.stored_at}
+        about |= {"detail": detail}
+        headers = (*message.headers, *((f"dead.{name}", str(value).encode()) for name, value in about.items()))
+        self._dead_letters.send(DEAD_LETTERS[topic], message.value, partition=0, key=message.key, headers=headers)
+
+    def _back_off(self, detail: str) -> None:
+        """Wait, alive in the group; the next step reads again from what is committed."""
+        seconds = min(self._pace.backoff_most, self._pace.backoff * math.pow(2, min(self._waits, 10)))
+        self._waits += 1
+        log.warning("waiting %.1f s, nothing is lost: %s", seconds, detail)
+        turns = max(1, math.ceil(seconds / 0.2))
+        for _ in range(turns):
+            if self._stop.asked:
+                return
+            self._pace.sleep(seconds / turns)
+            self._beat()
+
+    def _beat(self) -> None:
+        try:
+            self._consumer.heartbeat()
+        except StoreUnavailable as problem:
+            log.debug("no heartbeat: %s", problem)
