@@ -124,6 +124,7 @@ class Worker:
         self._waits = 0  # in a row
         self._crashes = 0  # in a row
         self._seasoned: set[Partition] = set()  # owned partitions of which a batch has been begun
+        self._begun: dict[Partition, int] = {}  # what the guard counts of the batch at hand
 
     def run(self) -> None:
         """Work until asked to stop. Raises whatever was unforeseen, several times in a row."""
@@ -160,11 +161,12 @@ class Worker:
     def _tries(self, messages: Sequence[Message]) -> int:
         """How often the first batch since the assignment has been tried, counted beyond a killed process."""
         self._seasoned &= self._consumer.assignment()
-        tries = 1
+        self._begun = {}
         for message in messages:
             if message.partition not in self._seasoned:
-                self._seasoned.add(message.partition)
-                tries = max(tries, self._guard.begin(message.partition, message.offset))
+                self._begun.setdefault(message.partition, message.offset)
+        tries = max((self._guard.begin(*begun) for begun in self._begun.items()), default=1)
+        self._seasoned |= self._begun.keys()
         return tries
 
     def _attempt(self, messages: Sequence[Message]) -> Sequence[Outcome] | Exception:
@@ -243,10 +245,13 @@ class Worker:
             if self._stop.asked:
                 return
             self._pace.sleep(seconds / turns)
-            self._beat()
+            self._stay_alive()
 
-    def _beat(self) -> None:
+    def _stay_alive(self) -> None:
         try:
             self._consumer.heartbeat()
+            while self._begun:  # whoever waits was not killed by its batch: a restart during the wait must not count
+                self._guard.single(*list(self._begun.items())[-1], 0)
+                self._begun.popitem()
         except StoreUnavailable as problem:
             log.debug("no heartbeat: %s", problem)

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from core.errors import SettingsInvalid
+from core.line import Camera, Line, line_of, read_line
+
+RING = Camera(name="ring-top", product="ring", source="simulator:ring?rate=10", deadline_ms=5000)
+BOARD = Camera(name="board-top", product="board", source='folder:/data/"odd"\\name')
+
+
+def test_a_line_survives_its_file(tmp_path: Path) -> None:
+    line = line_of([RING, BOARD], name="line 2")
+    (tmp_path / "line.toml").write_text(line.to_toml())
+    assert read_line(tmp_path / "line.toml") == line
+
+
+def test_cameras_get_partitions_by_their_place() -> None:
+    line = line_of([RING, BOARD], partitions=4)
+    assert [line.partition_of(camera.name) for camera in line.camera] == [0, 1]
+
+
+def test_a_stated_partition_wins_over_the_place() -> None:
+    assert line_of([RING, BOARD.model_copy(update={"partition": 3})]).partition_of("board-top") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[camera]]\nname = 'a'", "source"), ("name = [", "line file"), ("[[camera]]\ncolour = 1", "colour"),
+        ("partitions = 1\n[[camera]]\nname='a'\nproduct='p'\nsource='s'\npartition=1", "partition must be below 1"),
+        ("[[camera]]\nname='A B'\nproduct='p'\nsource='s'", "name"),
+        ("[[camera]]\nname='../up'\nproduct='p'\nsource='s'", "name"),
+        ("[[camera]]\nname='a'\nproduct='p'\nsource='s'\n" * 2, "used twice: a"),
+    ],
+)  # fmt: skip
+def test_a_wrong_line_file_says_what_is_wrong(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "line.toml").write_text(text)
+    with pytest.raises(SettingsInvalid, match=said):
+        read_line(tmp_path / "line.toml")
+
+
+def test_a_missing_line_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="flawline demo"):
+        read_line(tmp_path / "none.toml")
+
+
+def test_an_unknown_camera_is_named_with_those_there_are() -> None:
+    with pytest.raises(SettingsInvalid, match=r"'side'.*ring-top"):
+        Line(camera=(RING,)).find("side")
