@@ -1,0 +1,1 @@
+"""The camera side: sources, image gate, encoder, capture."""
