@@ -87,7 +87,8 @@ class GroupConsumer(AbstractContextManager["GroupConsumer"]):
         self._me = Identity(member or f"~{uuid.uuid4().hex}", uuid.uuid4().hex, lease)
         self._clock = clock
         self._held: dict[int, Held] = {}
-        self._seen_at: int | None = None
+        self._seen_at: int | None = None  # ns; None before joining
+        self._look_at = 0  # ns; when the lease is to be renewed, or another's ends
         self._generation = -1
         self._is_fenced = False
         self._turns = 0
@@ -165,13 +166,15 @@ class GroupConsumer(AbstractContextManager["GroupConsumer"]):
     def _is_due(self, now: int) -> bool:
         if self._seen_at is None:
             return True
-        return not self._seen_at <= now < self._seen_at + self._me.lease // RENEWALS_IN_A_LEASE
+        return not self._seen_at <= now < self._look_at
 
     def _busy(self, ends: Mapping[int, int]) -> set[int]:
         return {n for n, held in self._held.items() if held.position > max(held.committed, ends.get(n, 0))}
 
     def _adopt(self, group: Group, now: int, *, is_member: bool) -> None:
         self._seen_at, self._generation = now, group.generation
+        ends = [member.seen_at + member.lease for member in group.members.values()]
+        self._look_at = min([now + self._me.lease // RENEWALS_IN_A_LEASE, *ends])
         if is_member == self._is_fenced:
             self._is_fenced = not is_member
             if self._is_fenced:
@@ -186,7 +189,7 @@ class GroupConsumer(AbstractContextManager["GroupConsumer"]):
             held = before.get(number)
             if held is None or held.epoch != seat.epoch:  # new in hand, or lost and won again in between
                 held = Held(seat.epoch, seat.committed, seat.committed)
-            held.committed = seat.committed
+            held.committed = max(held.committed, seat.committed)  # a skipped gap stands above the group's own
             self._held[number] = held
 
     def _read(self, most: int) -> list[Message]:

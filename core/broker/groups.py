@@ -121,7 +121,7 @@ def fair_change(
     owners: by partition, FREE for none. busy: partitions that `me` cannot give now. Who holds most keeps the odd ones,
     so that a balanced group stays as it is.
     """
-    counts = Counter({name: 0 for name in members})
+    counts = Counter(dict.fromkeys(members, 0))
     counts.update(owner for owner in owners.values() if owner in members)
     share, odd = divmod(len(owners), len(members))
     ranked = sorted(members, key=lambda name: (-counts[name], name))

@@ -56,6 +56,10 @@ class Producer(AbstractContextManager["Producer"], Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Flush and let go. Raises StoreUnavailable when the flush fails."""
+        ...
+
 
 class Consumer(AbstractContextManager["Consumer"], Protocol):
     """One member of a consumer group on one topic. Owned by one thread."""
@@ -85,6 +89,10 @@ class Consumer(AbstractContextManager["Consumer"], Protocol):
 
     def assignment(self) -> set[Partition]:
         """The partitions that this member owns now."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group; a named member's partitions wait for its return until its lease ends."""
         ...
 
 
@@ -123,6 +131,10 @@ class Broker(AbstractContextManager["Broker"], Protocol):
 
     def retain(self) -> int:
         """Drop what the topics' retention no longer keeps; return the number of records dropped."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the broker itself; its producers and consumers are closed by their owners."""
         ...
 
     def __enter__(self) -> Self:

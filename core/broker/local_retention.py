@@ -1,0 +1,87 @@
+"""How the local log forgets: in small transactions from the start of each partition, never silently."""
+
+import logging
+import time
+from sqlite3 import Connection
+
+from core.broker.log_file import PAGE_BYTES, LogFile
+from core.broker.retention import Head, outlived, unread
+
+logger = logging.getLogger(__name__)
+
+BATCH = 64
+IDLE_PAGES = (64 << 20) // PAGE_BYTES  # what may stay free for the next burst
+STEP_PAGES = (4 << 20) // PAGE_BYTES
+PRODUCER_NS = 7 * 24 * 3600 * 10**9
+
+
+def retain_topic(file: LogFile, topic: str, *, before: int, most: int) -> int:
+    """Drop records stored before `before` (ns), and the oldest above `most` bytes a partition; return their number."""
+    with file.reading() as raw:
+        logs = raw.execute("SELECT id, number FROM logs WHERE topic = ? ORDER BY number", (topic,)).fetchall()
+    return sum(_retain_log(file, f"{topic}-{number}", log, before=before, most=most) for log, number in logs)
+
+
+def _retain_log(file: LogFile, name: str, log: int, *, before: int, most: int) -> int:
+    dropped = 0
+    losses: dict[str, int] = {}
+    try:
+        while True:
+            started = time.monotonic()
+            with file.reading() as raw:  # a look first: most calls find nothing to do and need no lock
+                if not _gone(raw, log, before=before, most=most):
+                    return dropped
+            batch_losses: dict[str, int] = {}
+            with file.writing() as raw:
+                batch = _drop_batch(raw, log, before=before, most=most, losses=batch_losses)
+            dropped += batch
+            for group, lost in batch_losses.items():
+                losses[group] = losses.get(group, 0) + lost
+            # SQLite's lock is not fair: rest as long as the work took, so that waiting writers come in.
+            time.sleep(time.monotonic() - started)
+    finally:
+        for group, lost in losses.items():
+            logger.warning("retention dropped %d records of %s that group %s had not finished", lost, name, group)
+
+
+def _gone(raw: Connection, log: int, *, before: int, most: int) -> list[Head]:
+    total, following = raw.execute("SELECT bytes, next FROM logs WHERE id = ?", (log,)).fetchone()
+    query = "SELECT position, size, stored_at FROM records WHERE log = ? ORDER BY position LIMIT ?"
+    heads = [Head(*row) for row in raw.execute(query, (log, BATCH))]
+    return outlived(heads, total=total, most=most, before=before, last=following - 1)
+
+
+def _drop_batch(raw: Connection, log: int, *, before: int, most: int, losses: dict[str, int]) -> int:
+    gone = _gone(raw, log, before=before, most=most)
+    if not gone:
+        return 0
+    first, kept_from = gone[0].position, gone[-1].position + 1
+    groups = raw.execute(
+        "SELECT groups.name, seats.committed FROM logs JOIN groups ON groups.topic = logs.topic"
+        " JOIN seats ON seats.group_id = groups.id AND seats.number = logs.number WHERE logs.id = ?",
+        (log,),
+    )
+    losses |= {g: n for g, committed in groups if (n := unread(committed, first=first, kept_from=kept_from))}
+    raw.execute("DELETE FROM records WHERE log = ? AND position < ?", (log, kept_from))
+    raw.execute(
+        "UPDATE logs SET first = ?, bytes = bytes - ? WHERE id = ?", (kept_from, sum(h.size for h in gone), log)
+    )
+    return len(gone)
+
+
+def tidy(file: LogFile, now: int) -> None:
+    """Forget producers that have been silent for a week, and give free pages back beyond what a burst may need."""
+    with file.reading() as raw:
+        silent = raw.execute("SELECT count(*) FROM producers WHERE seen_at < ?", (now - PRODUCER_NS,)).fetchone()[0]
+    if silent:
+        with file.writing() as raw:
+            raw.execute("DELETE FROM producers WHERE seen_at < ?", (now - PRODUCER_NS,))
+    while True:
+        started = time.monotonic()
+        with file.reading() as raw:
+            free = int(raw.execute("PRAGMA freelist_count").fetchone()[0])
+        if free <= IDLE_PAGES:
+            return
+        with file.writing() as raw:
+            raw.execute(f"PRAGMA incremental_vacuum({min(STEP_PAGES, free - IDLE_PAGES)})").fetchall()
+        time.sleep(time.monotonic() - started)

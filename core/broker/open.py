@@ -1,0 +1,17 @@
+"""The broker that the settings name."""
+
+from core.broker.local import LocalBroker
+from core.broker.memory import MemoryBroker
+from core.broker.protocol import Broker
+from core.settings import Settings
+
+
+def open_broker(settings: Settings) -> Broker:
+    """The broker at `broker.url`: `memory:` for this process alone, `local:` for this machine.
+
+    Raises SettingsInvalid for a URL of another kind, StoreUnavailable when the log cannot be opened.
+    """
+    lease_seconds = settings.broker.lease_seconds
+    if settings.broker.url == "memory:":
+        return MemoryBroker(lease_seconds=lease_seconds)
+    return LocalBroker(settings.broker_path, lease_seconds=lease_seconds)
