@@ -3,6 +3,9 @@
 Times are aware UTC. A frame's identity with its capture time is the key of `inspections`, so a redelivered frame can
 only meet its own row. Nothing references `inspections` by a foreign key: PostgreSQL cannot detach a partition that is
 referenced; one transaction writes a row and its regions, and retention removes both.
+
+One identity, one row: on SQLite the unique index `inspections_identity` holds it even for a frame that comes again
+with another capture time. PostgreSQL cannot keep such an index across partitions by time.
 """
 
 from datetime import UTC, datetime
@@ -29,6 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import DateTime
 
+REVISION = "0001"  # the newest file of migrations/versions, which makes these tables
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(column_0_label)s",
@@ -39,7 +44,7 @@ metadata = MetaData(
     }
 )
 
-Document = JSON().with_variant(JSONB(), "postgresql")
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Counted = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only an INTEGER primary key
 
 
@@ -168,14 +173,17 @@ inspections = Table(
     CheckConstraint(
         "verdict <> 'PASS' OR (score IS NOT NULL AND t_lo IS NOT NULL AND score <= t_lo)", name="pass_is_proved"
     ),
-    Index("inspections_camera", "camera", text("captured_at DESC")),
+    Index("inspections_camera", "camera", "captured_at"),
     Index("inspections_time", "captured_at", postgresql_using="brin"),
     Index(
         "inspections_attention",
-        text("captured_at DESC"),
+        "captured_at",
         postgresql_where=text("verdict <> 'PASS'"),
         sqlite_where=text("verdict <> 'PASS'"),
     ),
+    Index("inspections_identity", "camera", "session", "seq", unique=True).ddl_if(dialect="sqlite"),
+    # All that part accounting counts, so that it never reads the wide rows.
+    Index("inspections_books", "camera", "session", "verdict", "seq").ddl_if(dialect="sqlite"),
 )
 
 regions = Table(
@@ -216,7 +224,6 @@ sessions = Table(  # the capture side's own books, by the newest report
     Column("captured", BigInteger, nullable=False),
     Column("reconnects", Integer, nullable=False),
     Column("reported_at", UtcDateTime, nullable=False),
-    Index("sessions_newest", "camera", text("session DESC")),
 )
 
 rollup_minute = Table(  # written in the transaction of the rows that it counts
@@ -252,6 +259,7 @@ reviews = Table(  # append-only: an undo is a row of its own
     CheckConstraint("(call IS NULL) <> (undoes IS NULL)", name="call_or_undo"),
     UniqueConstraint("undoes"),  # a call is undone once
     Index("reviews_frame", "camera", "session", "seq"),
+    Index("reviews_reviewer", "reviewer", "id"),
 )
 
 review_claims = Table(
@@ -288,6 +296,7 @@ audit_log = Table(
 )
 
 __all__ = [
+    "REVISION",
     "UtcDateTime",
     "attempts",
     "audit_log",
