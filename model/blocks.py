@@ -21,7 +21,7 @@ def doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions around a shortcut; the inner width is a bottleneck's, and stands here for the common signature."""
+    """Two 3×3 convolutions around a shortcut; the second width is there for a signature in common."""
 
     def __init__(self, inputs: int, _inner: int, outputs: int, *, stride: int = 1) -> None:
         super().__init__()

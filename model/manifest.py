@@ -1,0 +1,120 @@
+"""What a model file says about itself: enough to rebuild the network and to judge what it is worth."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+
+from model.architecture import Architecture
+from model.backbones import check_size
+from model.fixture import Box, Fixture
+from model.normalisation import IMAGENET, Normalisation, Triple
+from model.regions import DEFAULT_MINIMUM_AREA
+from model.runtimes import Fingerprint, Precision
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Part(BaseModel):
+    """Strict and immutable: a value of another kind is an error, and so is a name nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataSnapshot(Part):
+    """Which pictures a model has learnt from.
+
+    digest: SHA-256 over them. counts: pictures by role, such as train and calibration.
+    """
+
+    digest: str
+    counts: dict[str, int] = {}
+
+
+class ModelLimits(Part):
+    """PASS up to t_lo, REVIEW up to t_hi, FAIL above; t_hi is None where the calibration cannot prove one."""
+
+    t_lo: Finite
+    t_hi: Finite | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.t_hi is not None and self.t_hi < self.t_lo:
+            raise ValueError(f"t_hi = {self.t_hi} lies below t_lo = {self.t_lo}")
+        return self
+
+
+class CalibrationRecord(Part):
+    """Raw scores of held-out normals, on the runtime that they hold for."""
+
+    scores: tuple[Finite, ...]
+    fingerprint: Fingerprint
+
+
+class Manifest(Part):
+    """The words in a model file's head.
+
+    architecture: as Architecture.to_dict gives it. height, width: of the input. fixture: as Fixture.to_dict gives it.
+    ignored: rectangles x, y, width, height in raw pixels that are not looked at. minimum_area: of a listed region, in
+    input pixels. precision: what it was calibrated in and is run in. training: settings and report of the run.
+    """
+
+    format: Literal[1] = 1
+    architecture: dict[str, str | bool]
+    height: int
+    width: int
+    mean: Triple = IMAGENET.mean
+    std: Triple = IMAGENET.std
+    fixture: dict[str, JsonValue]
+    ignored: tuple[Box, ...] = ()
+    minimum_area: int = Field(default=DEFAULT_MINIMUM_AREA, ge=1)
+    precision: Precision = "f32"
+    training: dict[str, JsonValue] = {}
+    data: DataSnapshot | None = None
+    calibration: CalibrationRecord | None = None
+    limits: ModelLimits | None = None
+    metrics: dict[str, Finite | None] = {}
+    code_version: str = ""
+
+    @field_validator("architecture")
+    @classmethod
+    def _known_architecture(cls, value: dict[str, str | bool]) -> dict[str, str | bool]:
+        Architecture.from_dict(value)
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        check_size(self.height, self.width)
+        fixture = self.fitted()
+        if (fixture.height, fixture.width) != (self.height, self.width):
+            raise ValueError(
+                f"the fixture makes {fixture.height}x{fixture.width} px, the network takes {self.height}x{self.width}"
+            )
+        if self.ignored and fixture.picture is None:
+            raise ValueError("rectangles are ignored, but the pictures' size is not fixed, so they have no fixed place")
+        return self
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return self.height, self.width
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """How camera values become the network's input."""
+        return Normalisation(self.mean, self.std)
+
+    def built(self) -> Architecture:
+        """The architecture as its own class."""
+        return Architecture.from_dict(self.architecture)
+
+    def fitted(self) -> Fixture:
+        """The fixture as its own class."""
+        values: dict[str, Any] = dict(self.fixture)
+        try:
+            return Fixture.from_dict(values)
+        except (KeyError, TypeError, IndexError) as problem:
+            raise ValueError(f"the fixture {values} is not one: {problem!r}") from problem
+
+    def calibrated_for(self, fingerprint: Fingerprint) -> bool:
+        """Whether limits and scores were taken on this runtime; otherwise neither PASS nor FAIL may be said."""
+        return self.limits is not None and self.calibration is not None and self.calibration.fingerprint == fingerprint

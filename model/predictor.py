@@ -1,0 +1,148 @@
+"""Inspection: pictures in, raw scores, anomaly maps and regions out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from model.fixture import Fixture
+from model.manifest import Manifest
+from model.model_file import load
+from model.regions import Region, RegionRule, find_regions
+from model.runtimes import Fingerprint, RuntimeChoice, RuntimeName
+from model.scorer import Scorer, open_scorer
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one picture.
+
+    score: raw, the highest value of the map among the pixels that are looked at; NaN if the network's answer was not
+    finite. map: (H, W) float32 at the model's size. regions: highest peak first.
+    """
+
+    score: float
+    map: NDArray[np.float32]
+    regions: tuple[Region, ...]
+
+
+class Predictor:
+    """One model, ready to inspect; knows no camera, queue or database. Not safe to share between threads.
+
+    rule: which regions are listed; the limit and minimum area of the model file, until the caller sets another one.
+    """
+
+    def __init__(self, scorer: Scorer, manifest: Manifest, *, sha256: str | None = None) -> None:
+        self.manifest = manifest
+        self.sha256 = sha256
+        self.fixture: Fixture = manifest.fitted()
+        limits = manifest.limits
+        self.rule = RegionRule(limits.t_lo if limits else None, manifest.minimum_area)
+        self._scorer = scorer
+
+    @classmethod
+    def load(
+        cls, path: Path, *, runtime: RuntimeName = "auto", threads: int | None = None, sha256: str | None = None
+    ) -> Self:
+        """A model file on a runtime; sha256: what the file must be.
+
+        Raises ModelFileInvalid, and RuntimeUnavailable if the runtime or the model's precision cannot be had here.
+        """
+        file = load(path, sha256=sha256)
+        teacher, student = file.networks()
+        choice = RuntimeChoice(runtime, file.manifest.precision, threads)
+        return cls(_scorer(teacher, student, file.manifest, choice), file.manifest, sha256=file.sha256)
+
+    @classmethod
+    def from_networks(
+        cls,
+        teacher: nn.Module,
+        student: nn.Module,
+        manifest: Manifest,
+        *,
+        runtime: RuntimeName = "auto",
+        threads: int | None = None,
+    ) -> Self:
+        """Networks just trained, as they will inspect; later changes to them do not matter."""
+        choice = RuntimeChoice(runtime, manifest.precision, threads)
+        return cls(_scorer(teacher, student, manifest, choice), manifest)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return self.manifest.size
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Runtime, version, kind of device and precision: what a calibration holds for."""
+        return self._scorer.runtime.fingerprint
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the model file's limits were taken on this runtime; if not, neither PASS nor FAIL may be said."""
+        return self.manifest.calibrated_for(self.fingerprint)
+
+    def __call__(self, images: NDArray[np.uint8]) -> list[Prediction]:
+        """images: (N, H, W, 3) uint8 RGB at the model's size, as the fixture gives them. Regions in input pixels."""
+        scored = self._scorer(images)
+        valid = self._scorer.valid
+        return [
+            Prediction(float(score), anomaly, find_regions(anomaly, self.rule, valid=valid))
+            for score, anomaly in zip(scored.scores, scored.maps, strict=True)
+        ]
+
+    def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+        """Raw pictures, (H, W, 3) uint8 RGB of any size that fits the fixture. Regions in pixels of the raw picture.
+
+        Raises FixtureMismatch for a picture that the fixture refuses; none of the batch is judged then.
+        """
+        if not pictures:
+            return []
+        predictions = self(np.stack([self.fixture.apply(picture) for picture in pictures]))
+        return [
+            _on_picture(prediction, self.fixture, (picture.shape[1], picture.shape[0]))
+            for prediction, picture in zip(predictions, pictures, strict=True)
+        ]
+
+
+def valid_pixels(manifest: Manifest) -> NDArray[np.bool_] | None:
+    """Which input pixels are looked at: all but those that touch an ignored rectangle; None if none is ignored.
+
+    Returns (H, W) bool.
+    """
+    if not manifest.ignored:
+        return None
+    fixture = manifest.fitted()
+    assert fixture.picture is not None  # the manifest has checked it
+    (left, top, raw_width, raw_height), (x0, y0, laid_width, laid_height) = fixture.window(fixture.picture)
+    valid = np.ones(manifest.size, dtype=np.bool_)
+    for x, y, width, height in manifest.ignored:
+        columns = _span(x - left, width, scale=laid_width / raw_width, offset=x0, end=manifest.width)
+        rows = _span(y - top, height, scale=laid_height / raw_height, offset=y0, end=manifest.height)
+        valid[rows, columns] = False
+    return valid
+
+
+def _span(start: float, length: float, *, scale: float, offset: int, end: int) -> slice:
+    first = int(np.floor(start * scale + offset + 1e-6))
+    last = int(np.ceil((start + length) * scale + offset - 1e-6))
+    return slice(min(max(first, 0), end), min(max(last, 0), end))
+
+
+def _scorer(teacher: nn.Module, student: nn.Module, manifest: Manifest, choice: RuntimeChoice) -> Scorer:
+    return open_scorer(
+        teacher,
+        student,
+        size=manifest.size,
+        choice=choice,
+        normalisation=manifest.normalisation,
+        valid=valid_pixels(manifest),
+    )
+
+
+def _on_picture(prediction: Prediction, fixture: Fixture, size: tuple[int, int]) -> Prediction:
+    return replace(prediction, regions=tuple(region.on_picture(fixture, size) for region in prediction.regions))
