@@ -125,8 +125,8 @@ def make_engine(url: str, *, busy_seconds: float = 10, foreign_keys: bool = True
     return engine
 
 
-def insert_new(connection: Connection, into: Table, rows: Sequence[Row], key: Sequence[Column[Any]]) -> set[Any]:
-    """Insert what is not there yet; return the keys of the rows that are new, as named tuples of `key`.
+def insert_new(connection: Connection, into: Table, rows: Sequence[Row], key: Sequence[Column[Any]]) -> set[tuple[Any, ...]]:
+    """Insert what is not there yet; return the values of `key` of the rows that are new.
 
     Rows go in the order of their primary key: two workers that hold the same rows then wait for each other instead
     of meeting in a deadlock. Source: streaming.md §3.3, §4.1.
@@ -135,7 +135,7 @@ def insert_new(connection: Connection, into: Table, rows: Sequence[Row], key: Se
         return set()  # an empty list would insert one row of defaults
     ordered = sorted(rows, key=_sort_key(into))
     statement = _INSERT[connection.dialect.name](into).on_conflict_do_nothing().returning(*key)
-    return set(connection.execute(statement, ordered).tuples())
+    return {tuple(found) for found in connection.execute(statement, ordered)}
 
 
 def add_up(connection: Connection, into: Table, rows: Sequence[Row]) -> None:

@@ -99,7 +99,7 @@ def counts(connection: Connection, wanted: Wanted = Wanted()) -> Counts:
     """How much is open, leased items included."""
     t = inspections.c
     groups = (t.camera, t.product, t.lot, t.verdict)
-    rows = connection.execute(select(*groups, func.count()).where(_open(wanted)).group_by(*groups)).tuples().all()
+    rows = connection.execute(select(*groups, func.count()).where(_open(wanted)).group_by(*groups)).all()
     by: list[dict[str, int]] = [{}, {}, {}, {}]
     for *values, n in rows:
         for sums, value in zip(by, values, strict=True):
