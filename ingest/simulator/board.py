@@ -49,7 +49,7 @@ PLACES = (
     Place("D1", "green", 96, 384),
     Place("D2", "red", 96, 412),
     Place("R1", "r103", 170, 200, 1, (-19, 0)), Place("R2", "r103", 170, 240, 1, (-19, 0)),
-    Place("R3", "r472", 170, 284, 1, (-19, 0)),    
+    Place("R3", "r472", 170, 284, 1, (-19, 0)),
     Place("R4", "r472", 170, 324, 1, (-19, 0)), Place("R5", "r103", 158, 384), Place("R6", "r103", 158, 412),
     Place("R7", "r220", 408, 240, 1), Place("R8", "r220", 432, 240, 1), Place("R9", "r220", 456, 240, 1),
     Place("R10", "r103", 480, 240, 1), Place("R11", "r000", 504, 240, 1), Place("R12", "r472", 528, 240, 1),
@@ -92,7 +92,8 @@ class Board:
             return self._misprinted(rng, flaw)
         surface = self.part(rng)
         apply = {DefectKind.SCRATCH: scratch, DefectKind.CONTAMINATION: contaminate}
-        apply[flaw.kind](surface.colour, self.inside, flaw)
+        # a busy ground hides more than a plain one
+        apply[flaw.kind](surface.colour, self.inside, replace(flaw, strength=1.3 * flaw.strength))
         np.clip(surface.colour, 0.0, 255.0, out=surface.colour)
         return surface
 

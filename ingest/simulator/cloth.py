@@ -86,8 +86,8 @@ class Cloth:
             self._dyed(weft, x, 1, WEFT, fine, changes),
         )
         lean = slope_light(blur(height.astype(np.float32), 0.6), LIGHT)
-        open_sky = ramp(blur(height.astype(np.float32), 1.1), -1.7, 1.25)
-        light = (0.20 + 0.86 * open_sky) * np.clip(1.0 + 0.85 * lean, 0.25, 1.9)
+        open_sky = ramp(blur(height.astype(np.float32), 1.3), -1.05, 1.30)
+        light = (0.10 + 1.02 * open_sky) * np.clip(1.0 + 3.6 * lean, 0.3, 1.8)
         fuzz = 1.0 + 0.05 * resize(self._uneven[cells], columns, rows, smooth=True)
         return resize(display(np.asarray(tone * (light * fuzz)[..., None], np.float32)), box.width, box.height)
 

@@ -112,9 +112,9 @@ def scratch(colour: Floats, where: Mask, flaw: Flaw) -> None:
     """A scratch: a bright or dark line with one lit and one shaded flank."""
     rng = flaw.rng
     path = path_within(rng, where, flaw.between(38, 190) * float(rng.uniform(0.8, 1.2)), bend=0.5)
-    box, cover = stroke(path, flaw.between(0.9, 2.4), fading(rng, len(path)))
+    box, cover = stroke(path, flaw.between(1.1, 2.9), fading(rng, len(path)))
     area = colour[box.slices]
-    core = flaw.contrast(30, 74) * (1.0 if rng.random() < 0.65 else -1.0)
+    core = flaw.contrast(34, 84) * (1.0 if rng.random() < 0.65 else -1.0)
     area += (core * cover + flaw.contrast(38, 105) * slope_light(-cover, LIGHT))[..., None]
 
 

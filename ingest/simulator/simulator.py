@@ -53,7 +53,7 @@ class Simulator:
         *,
         seed: int,
         defect_rate: float = 0.08,
-        subtle: float = 0.12,
+        subtle: float = 0.10,
         faults: Iterable[tuple[range, CameraFault]] = (),
         fault_rate: float = 0.0,
     ) -> None:
@@ -150,8 +150,8 @@ class Simulator:
     def _severity(self, part: int) -> float:
         rng = self._rng(part, "severity")
         if rng.random() < self._subtle:
-            return float(rng.uniform(0.08, 0.30))
-        return float(0.30 + 0.70 * rng.random() ** 0.7)
+            return float(rng.uniform(0.10, 0.32))
+        return float(0.38 + 0.62 * rng.random() ** 0.8)
 
     def _pose(self, part: int) -> Pose:
         return draw_pose(self._rng(part, "pose"), turn=_TURN[self.product])

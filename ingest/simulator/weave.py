@@ -82,7 +82,7 @@ class Weave:
         return Change(int(across / PITCH), centre - length / 2, centre + length / 2, warp=warp)
 
     def _missing_yarn(self, flaw: Flaw, left: int, top: int) -> tuple[Change, ...]:
-        span = self._span(flaw, left, top, shortest=40, longest=420)
+        span = self._span(flaw, left, top, shortest=70, longest=440)
         return (replace(span, missing=True),)
 
     def _wrong_yarns(self, flaw: Flaw, left: int, top: int) -> tuple[Change, ...]:
@@ -107,10 +107,10 @@ class Weave:
         drag = blur(cover, 3.0)
         heading = path[-1] - path[0]
         heading = heading / max(float(np.hypot(*heading)), 1.0)
-        pull = flaw.between(3.0, 7.0) * flaw.strength
+        pull = flaw.between(5.0, 11.0) * flaw.strength
         self._again(colour, cut, (), (box, drag * np.float32(-heading[1] * pull), drag * np.float32(heading[0] * pull)))
         area = colour[box.slices]
-        area *= (1.0 - 0.16 * flaw.strength * cover)[..., None]
+        area *= (1.0 - min(0.5, flaw.contrast(0.10, 0.28)) * cover)[..., None]
         for _ in range(3 + round(7 * flaw.severity)):
             at = path[int(rng.integers(len(path)))]
             hair = at + np.cumsum(rng.normal(0, 1.2, (8, 2)) + heading * rng.normal(0, 1.6), axis=0)
