@@ -17,7 +17,7 @@ class CrashGuard:
         with self._database.writing() as connection:
             return attempts.begin(connection, self._group, partition, offset)
 
-    def single(self, partition: Partition, offset: int, tries: int) -> None:
+    def note(self, partition: Partition, offset: int, tries: int) -> None:
         """As workers.runtime.Guard."""
         with self._database.writing() as connection:
-            attempts.put(connection, self._group, partition, offset, tries)
+            attempts.note(connection, self._group, partition, offset, tries)

@@ -22,6 +22,8 @@ from core.stop import Stop
 log = logging.getLogger(__name__)
 
 CRASHES_ALLOWED = 3  # unforeseen errors in a row before the process ends: a bug must not quietly empty a topic
+KILLS_ALLOWED = 2  # processes that may be killed at the same batch before its messages are tried one by one
+ALONE = 1000  # the count of a message that is being tried alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,14 @@ class Step(Protocol):
 
 
 class Guard(Protocol):
-    """Counts the tries of a message beyond the life of this process (workers.guard)."""
+    """Counts the tries of a batch beyond the life of this process (workers.guard)."""
 
     def begin(self, partition: Partition, offset: int) -> int:
-        """Note that a batch starting at `offset` is about to be tried; return which try in a row this is, from 1."""
+        """Note one more try of the batch that starts at `offset`; return the count in a row that it has now."""
         ...
 
-    def single(self, partition: Partition, offset: int, tries: int) -> None:
-        """Note that the message at `offset` alone is about to be tried."""
+    def note(self, partition: Partition, offset: int, tries: int) -> None:
+        """Set the count of the batch that starts at `offset`."""
         ...
 
 
@@ -78,7 +80,7 @@ class Unguarded:
         del partition, offset
         return 1
 
-    def single(self, partition: Partition, offset: int, tries: int) -> None:
+    def note(self, partition: Partition, offset: int, tries: int) -> None:
         """Nothing to note."""
 
 
@@ -138,7 +140,7 @@ class Worker:
                 self._consumer.rewind()
             self._astray = True
             messages = self._consumer.poll(self._pace.poll if timeout is None else timeout, most=self._pace.batch)
-            waiting = self._settle(self._handle(messages)) if messages else None
+            waiting = self._deal_with(messages) if messages else None
             self._astray = waiting is not None
         except StoreUnavailable as problem:
             waiting, messages = Wait(str(problem)), []
@@ -148,26 +150,42 @@ class Worker:
             self._waits = 0
         return len(messages)
 
-    def _handle(self, messages: Sequence[Message]) -> list[tuple[Message, Outcome]]:
+    def _deal_with(self, messages: Sequence[Message]) -> Wait | None:
         faults.reach("inspect_after_poll")
         tries = self._tries(messages)
-        if tries >= CRASHES_ALLOWED:
-            return self._one_by_one(messages, tries)
+        if max(tries.values(), default=1) > KILLS_ALLOWED:
+            return self._carefully(messages, {partition for partition, n in tries.items() if n > ALONE})
         outcomes = self._attempt(messages)
         if isinstance(outcomes, Exception):
-            return self._one_by_one(messages, tries)
-        return list(zip(messages, outcomes, strict=True))
+            return self._settle(self._one_by_one(messages))
+        return self._settle(list(zip(messages, outcomes, strict=True)))
 
-    def _tries(self, messages: Sequence[Message]) -> int:
-        """How often the first batch since the assignment has been tried, counted beyond a killed process."""
+    def _tries(self, messages: Sequence[Message]) -> dict[Partition, int]:
+        """Tries in a row of each partition's first batch since its assignment, counted beyond a killed process."""
         self._seasoned &= self._consumer.assignment()
         self._begun = {}
         for message in messages:
             if message.partition not in self._seasoned:
                 self._begun.setdefault(message.partition, message.offset)
-        tries = max((self._guard.begin(*begun) for begun in self._begun.items()), default=1)
+        tries = {partition: self._guard.begin(partition, offset) for partition, offset in self._begun.items()}
         self._seasoned |= self._begun.keys()
         return tries
+
+    def _carefully(self, messages: Sequence[Message], killers: set[Partition]) -> Wait | None:
+        """One of these has killed processes: try each alone, noted before and committed after.
+
+        killers: partitions whose first message was alone when its process was killed; that one is given up.
+        """
+        for message in messages:
+            if message.partition in killers:
+                killers.remove(message.partition)
+                outcome = self._give_up(message, "it ended its worker again and again; not tried any more")
+            else:
+                self._guard.note(message.partition, message.offset, ALONE)
+                outcome = self._alone(message)
+            if waiting := self._settle([(message, outcome)]):
+                return waiting
+        return None
 
     def _attempt(self, messages: Sequence[Message]) -> Sequence[Outcome] | Exception:
         """The step's outcomes; a Wait for all when a store is away; the error when nobody foresaw it."""
@@ -182,20 +200,13 @@ class Worker:
         self._crashes = 0
         return outcomes
 
-    def _one_by_one(self, messages: Sequence[Message], tries: int) -> list[tuple[Message, Outcome]]:
+    def _one_by_one(self, messages: Sequence[Message]) -> list[tuple[Message, Outcome]]:
         settled: list[tuple[Message, Outcome]] = []
         for message in messages:
-            if tries > CRASHES_ALLOWED and not settled:
-                # This one took the process along when it was tried alone.
-                outcome = self._give_up(message, f"ended its worker {tries - 1} times; not tried again")
-            else:
-                if tries >= CRASHES_ALLOWED:
-                    self._guard.single(message.partition, message.offset, CRASHES_ALLOWED)
-                outcome = self._alone(message)
+            outcome = self._alone(message)
             settled.append((message, outcome))
             if isinstance(outcome, Wait):
-                rest = messages[len(settled) :]
-                return settled + [(later, outcome) for later in rest]
+                return settled + [(later, outcome) for later in messages[len(settled) :]]
         return settled
 
     def _alone(self, message: Message) -> Outcome:
@@ -206,6 +217,7 @@ class Worker:
         self._crashes += 1
         if self._crashes >= CRASHES_ALLOWED:
             log.critical("%d unforeseen errors in a row; ending, so that somebody looks", self._crashes)
+            self._stay_alive()
             raise outcomes
         last = traceback.extract_tb(outcomes.__traceback__)[-1]
         return self._give_up(message, f"{type(outcomes).__name__}: {outcomes} (in {last.name}, line {last.lineno})")
@@ -250,8 +262,8 @@ class Worker:
     def _stay_alive(self) -> None:
         try:
             self._consumer.heartbeat()
-            while self._begun:  # whoever waits was not killed by its batch: a restart during the wait must not count
-                self._guard.single(*list(self._begun.items())[-1], 0)
-                self._begun.popitem()
+            for partition, offset in self._begun.items():  # this process lives: its waits and errors are no kills
+                self._guard.note(partition, offset, 0)
+            self._begun = {}
         except StoreUnavailable as problem:
             log.debug("no heartbeat: %s", problem)

@@ -10,12 +10,12 @@ def begin(connection: Connection, group: str, partition: Partition, offset: int)
     """Note one more try of the batch that starts at `offset`; return which try in a row it is, from 1."""
     found = connection.execute(select(attempts.c.offset, attempts.c.tries).where(_row(group, partition))).one_or_none()
     tries = found.tries + 1 if found and found.offset == offset else 1
-    put(connection, group, partition, offset, tries)
+    note(connection, group, partition, offset, tries)
     return tries
 
 
-def put(connection: Connection, group: str, partition: Partition, offset: int, tries: int) -> None:
-    """Note that the message at `offset` is about to be tried for the `tries`-th time."""
+def note(connection: Connection, group: str, partition: Partition, offset: int, tries: int) -> None:
+    """Set the count of the batch that starts at `offset`."""
     connection.execute(delete(attempts).where(_row(group, partition)))
     row = {"consumer_group": group, "topic": partition.topic, "partition": partition.number}
     connection.execute(insert(attempts), [row | {"offset": offset, "tries": tries}])

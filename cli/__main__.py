@@ -1,0 +1,5 @@
+"""`python -m cli` is `flawline`."""
+
+from cli.main import main
+
+main()

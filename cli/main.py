@@ -1,0 +1,50 @@
+"""The `flawline` command: one small command for each thing that a page can do, and those that start the roles."""
+
+import sys
+from importlib.metadata import version
+
+import typer
+
+from cli import learn_commands, line_commands, store_commands
+from cli.console import err, fail, out
+from core.errors import FlawlineError, SettingsInvalid, StoreUnavailable
+
+app = typer.Typer(
+    name="flawline",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Streaming visual quality control: learns a product from its good parts, judges every part, keeps the books.",
+    epilog="Start with `flawline demo`. Settings are FLAWLINE_… variables; `flawline doctor` shows them.",
+)
+learn_commands.add_to(app)
+line_commands.add_to(app)
+store_commands.add_to(app)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        out.print(f"flawline {version('flawline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),  # noqa: FBT001, FBT003
+) -> None:
+    """Options of the command itself."""
+
+
+def main() -> None:
+    """Run a command; what flawline itself refuses is one sentence and an exit code, never a traceback."""
+    try:
+        app()
+    except (StoreUnavailable, OSError) as problem:
+        fail(str(problem))
+        sys.exit(3)
+    except (FlawlineError, ValueError, SettingsInvalid) as problem:
+        fail(str(problem))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("stopped")
+        sys.exit(130)

@@ -1,0 +1,67 @@
+"""Puts the parts together as the settings say, for the commands to hand out; closes them in reverse by `with`."""
+
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+
+from core import faults, logs
+from core.blobs import BlobStore, open_blobs
+from core.broker.open import open_broker
+from core.broker.protocol import Broker, Topic
+from core.database import Database, open_database
+from core.line import Line
+from core.messages import CAMERAS, DEAD_LETTERS, FRAMES, VERDICTS
+from core.settings import Settings, read_settings
+from core.stop import Stop, stop_on_signals
+
+
+def begin() -> tuple[Settings, Stop]:
+    """Read the settings, set up the logs, arm the tests' fault point, and listen to signals."""
+    settings = read_settings()
+    logs.configure(settings)
+    faults.arm(settings.worker.fault)
+    stop = Stop()
+    stop_on_signals(stop)
+    return settings, stop
+
+
+def now() -> datetime:
+    """The time, UTC."""
+    return datetime.now(UTC)
+
+
+def database(settings: Settings) -> AbstractContextManager[Database]:
+    """The database at `database.url`; it must be at this version's revision."""
+    return open_database(settings.database_url, busy_seconds=settings.database.busy_seconds)
+
+
+def broker(settings: Settings) -> AbstractContextManager[Broker]:
+    """The broker at `broker.url`."""
+    return open_broker(settings)
+
+
+def blobs(settings: Settings) -> BlobStore:
+    """The picture store at `blobs.url`."""
+    return open_blobs(settings)
+
+
+def topics(settings: Settings, line: Line) -> list[Topic]:
+    """The topics of a line; frames keep their order by camera, so their partitions are the line's."""
+    age, size = settings.broker.retention_hours * 3600, settings.broker.retention_bytes
+    wide = [Topic(FRAMES, line.partitions, age, size)]
+    narrow = [VERDICTS, CAMERAS, *DEAD_LETTERS.values()]
+    return wide + [Topic(name, 1, age, size) for name in narrow]
+
+
+def prepare(settings: Settings, line: Line | None = None) -> None:
+    """Make what is missing: the data folder, the tables, and for a line its topics and its entry in the books."""
+    from core.records import line as line_records
+    from migrations.upgrade import upgrade
+
+    settings.data.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.database_url)
+    if line is None:
+        return
+    with broker(settings) as log, database(settings) as books:
+        log.apply(topics(settings, line))
+        with books.writing() as connection:
+            line_records.register(connection, line, now())

@@ -1,0 +1,65 @@
+"""A message of topic `frames`, read: its envelope and its picture, or why there is none. No effects."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.broker.protocol import Message
+from core.errors import BadFrame, NoIdentity
+from core.messages import FrameCaptured
+from core.verdicts import InvalidReason
+from model.pictures import PictureUnreadable, decode_picture
+
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+
+AHEAD_NS = 5 * 60 * 10**9  # an edge clock that is further ahead than this is wrong
+EARLIEST_NS = 1_577_836_800 * 10**9  # 2020: a camera that booted without a clock
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message as far as it could be read. Without `frame` it has no identity; without `picture` it has a `problem`.
+
+    `is_dead`: the message itself is unusable and belongs among the dead letters.
+    """
+
+    message: Message
+    frame: FrameCaptured | None
+    picture: Picture | None = None
+    problem: BadFrame | None = None
+    is_dead: bool = False
+
+
+def take(message: Message, *, max_pixels: int, now: Callable[[], int]) -> Taken:
+    """Read a message; whatever is wrong with it becomes a value. `now` gives ns UTC."""
+    try:
+        frame = FrameCaptured.of(message.headers)
+        _check_clock(frame, now())
+    except BadFrame as problem:
+        return Taken(message, None, problem=problem, is_dead=True)
+    if frame.gate:
+        refused = BadFrame(frame.gate_detail or f"the image gate refused it: {frame.gate}", InvalidReason(frame.gate))
+        return Taken(message, frame, problem=refused)
+    try:
+        return Taken(message, frame, picture=_picture(frame, message.value, max_pixels))
+    except BadFrame as problem:
+        return Taken(message, frame, problem=problem, is_dead=True)
+
+
+def _check_clock(frame: FrameCaptured, now: int) -> None:
+    if not EARLIEST_NS <= frame.captured_at <= now + AHEAD_NS:
+        raise NoIdentity(f"{frame.id}: captured at {frame.captured_at} ns, now is {now}: the edge's clock is wrong")
+
+
+def _picture(frame: FrameCaptured, value: bytes, max_pixels: int) -> Picture:
+    if not value:
+        raise BadFrame(f"{frame.id}: the picture is empty (0 bytes); check the camera and its disk")
+    if frame.sha256 and hashlib.sha256(value).hexdigest() != frame.sha256:
+        raise BadFrame(f"{frame.id}: the picture is not the one that was captured (SHA-256 differs)")
+    try:
+        return decode_picture(value, str(frame.id), max_pixels=max_pixels)
+    except PictureUnreadable as problem:
+        raise BadFrame(str(problem)) from problem
