@@ -3,12 +3,13 @@
 Rows are counted themselves, not by their counters: the books are the check on the counters.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
 
 from core.tables import inspections, rejected_frames, rollup_minute, sessions
 from core.times import minute_of
@@ -155,7 +156,7 @@ def books(
     """The accounts of every session that was alive in or after the minute of `since`; without it, of all.
 
     A session is settled when nothing of it can be under way: it ended and all its frames have a verdict, or nothing
-    was heard of it for `grace`. most_gaps: 0 spares the search for the ranges, which reads a session with gaps whole.
+    was heard of it for `grace`. most_gaps: how many ranges are listed for each session.
     """
     start = None if since is None else minute_of(since)
     alive = None if start is None else _alive(connection, start)
@@ -211,19 +212,20 @@ def _next(newest_seq: int | None) -> int:
 
 def _alive(connection: Connection, start: datetime) -> set[_Session]:
     t = inspections.c
-    reported = select(sessions.c.camera, sessions.c.session).where(sessions.c.reported_at >= start)
+    seen = select(rollup_minute.c.camera).where(rollup_minute.c.minute >= start).distinct()
     judged = select(t.camera, t.session).where(t.captured_at >= start).distinct()
-    return {(row.camera, row.session) for wanted in (reported, judged) for row in connection.execute(wanted)}
+    wanted = [select(sessions.c.camera, sessions.c.session).where(sessions.c.reported_at >= start)]
+    wanted += [judged.where(t.camera == camera) for camera in connection.scalars(seen)]  # by index, camera by camera
+    return {(row.camera, row.session) for each in wanted for row in connection.execute(each)}
 
 
 def _tallies(connection: Connection, alive: Collection[_Session] | None) -> dict[_Session, _Tally]:
     t = inspections.c
     group = (t.camera, t.session, t.verdict)
-    wanted = select(*group, func.count().label("n"), func.max(t.seq).label("newest")).group_by(*group)
-    if alive is not None:
-        wanted = wanted.where(tuple_(t.camera, t.session).in_(list(alive)))
+    every = select(*group, func.count().label("n"), func.max(t.seq).label("newest")).group_by(*group)
+    wanted = [every] if alive is None else [every.where(*_of(key)) for key in sorted(alive)]
     found: dict[_Session, _Tally] = {}
-    for row in connection.execute(wanted):
+    for row in (row for each in wanted for row in connection.execute(each)):
         verdicts, newest = found.get((row.camera, row.session), _Tally({}, None))
         highest = row.newest if newest is None else max(newest, row.newest)
         found[row.camera, row.session] = _Tally({**verdicts, MachineVerdict(row.verdict): row.n}, highest)
@@ -249,7 +251,7 @@ def _book(
         reported_at=None if report is None else report.reported_at,
         verdicts={verdict: tally.verdicts.get(verdict, 0) for verdict in MachineVerdict},
         newest_seq=newest,
-        gaps=_gaps(connection, key, most_gaps) if rows < _next(newest) else (),
+        gaps=() if newest is None else tuple(islice(_gaps(connection, key, newest, rows), most_gaps)),
         settled=done or heard <= quiet,
     )
 
@@ -264,15 +266,32 @@ def _last_capture(connection: Connection, key: _Session, newest_seq: int | None)
     return found
 
 
-def _gaps(connection: Connection, key: _Session, most: int) -> tuple[Gap, ...]:
-    if not most:
-        return ()
-    t = inspections.c
-    before = func.lag(t.seq, 1, -1).over(order_by=t.seq).label("before")  # -1: numbers begin at 0
-    pairs = select(before, t.seq).where(*_of(key)).subquery()
-    broken = (pairs.c.seq > pairs.c.before + 1,)
-    wanted = select(pairs).where(*broken).order_by(pairs.c.seq).limit(most)
-    return tuple(Gap(row.before + 1, row.seq - 1) for row in connection.execute(wanted))
+def _gaps(connection: Connection, key: _Session, newest_seq: int, rows: int) -> Iterator[Gap]:
+    """All gaps up to the newest row, oldest first, touching ones as one; read no further than they are taken."""
+    open_gap: Gap | None = None
+    for gap in _holes(connection, key, Gap(0, newest_seq), rows):
+        if open_gap is not None and open_gap.last + 1 < gap.first:
+            yield open_gap
+            open_gap = None
+        open_gap = Gap(gap.first if open_gap is None else open_gap.first, gap.last)
+    if open_gap is not None:
+        yield open_gap
+
+
+def _holes(connection: Connection, key: _Session, span: Gap, rows: int) -> Iterator[Gap]:
+    """Where `rows` rows leave the span empty, by halving it: a count over the index is far cheaper than reading it."""
+    if rows == span.frames:
+        return
+    if rows == 0:
+        yield span
+        return
+    middle = (span.first + span.last) // 2
+    left, right = Gap(span.first, middle), Gap(middle + 1, span.last)
+    seq = inspections.c.seq
+    mine = select(func.count()).where(*_of(key), seq.between(left.first, left.last))
+    on_left = connection.scalar(mine) or 0
+    yield from _holes(connection, key, left, on_left)
+    yield from _holes(connection, key, right, rows - on_left)
 
 
 def _count(

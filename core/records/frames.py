@@ -1,20 +1,33 @@
-"""Rows of `inspections` by the identity of their frames."""
+"""Conditions that pick rows by the identity of their frames, in a form that every database answers by an index."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 
-from sqlalchemy import ColumnElement, and_, tuple_
+from sqlalchemy import ColumnElement, Table, and_, or_
 
 from core.messages import FrameId
-from core.tables import inspections
+
+_CHUNK = 500  # SQLite nests each OR, 1000 deep at most
 
 
-def is_frame(frame: FrameId) -> ColumnElement[bool]:
-    """The condition that picks one frame's row."""
-    t = inspections.c
-    return and_(t.camera == frame.camera, t.session == frame.session, t.seq == frame.seq)
+def is_frame(table: Table, frame: FrameId) -> ColumnElement[bool]:
+    """One frame's row in a table with the columns camera, session and seq."""
+    return and_(*(table.c[name] == value for name, value in frame._asdict().items()))
 
 
-def among(frames: Collection[FrameId]) -> ColumnElement[bool]:
-    """The condition that picks the rows of up to some thousand frames."""
-    t = inspections.c
-    return tuple_(t.camera, t.session, t.seq).in_([tuple(frame) for frame in frames])
+def among(table: Table, frames: Collection[FrameId]) -> Iterator[ColumnElement[bool]]:
+    """The rows of many frames, as conditions for one question each.
+
+    By camera and session, because SQLite reads the whole table for `(camera, session, seq) IN (…)`.
+    """
+    asked = list(dict.fromkeys(frames))
+    for start in range(0, len(asked), _CHUNK):
+        seqs: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for camera, session, seq in asked[start : start + _CHUNK]:
+            seqs[camera, session].append(seq)
+        yield or_(
+            *(
+                and_(table.c.camera == camera, table.c.session == session, table.c.seq.in_(numbers))
+                for (camera, session), numbers in seqs.items()
+            )
+        )

@@ -19,8 +19,6 @@ from core.tables import inspections, models, regions, rejected_frames, rollup_mi
 from core.times import minute_of, ns_of, utc_of
 from core.verdicts import Limits, MachineVerdict
 
-_CHUNK = 1000  # frames in one question: SQLite takes 32766 values
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionRow:
@@ -94,9 +92,7 @@ def stored(connection: Connection, frames: Collection[FrameId]) -> dict[FrameId,
     """The verdict messages of the frames that are in the books, as they were first published."""
     t = inspections.c
     wanted = select(inspections, models.c.version).join(models, models.c.id == t.model_id, isouter=True)
-    asked = list(frames)
-    parts = (asked[start : start + _CHUNK] for start in range(0, len(asked), _CHUNK))
-    found = (row for part in parts for row in connection.execute(wanted.where(among(part))))
+    found = (row for part in among(inspections, frames) for row in connection.execute(wanted.where(part)))
     messages = (_message(dict(row._mapping), row.version or "") for row in found)  # noqa: SLF001 - public, documented
     return {message.id: message for message in messages}
 

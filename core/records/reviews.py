@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, insert, or_, select, update
 
 from core.database import insert_new
 from core.errors import NotAllowed
 from core.messages import FrameId
 from core.records.audit import Change, write
-from core.records.frames import is_frame
+from core.records.frames import among, is_frame
 from core.tables import inspections, review_claims, reviews
 from core.verdicts import HumanCall, MachineVerdict, Severity, human_call
 
@@ -60,7 +60,9 @@ def claim(connection: Connection, frame: FrameId, *, reviewer: str, now: datetim
 
 def release(connection: Connection, frame: FrameId, *, reviewer: str) -> None:
     """Give the lease back, if it is this reviewer's."""
-    connection.execute(delete(review_claims).where(_claimed(frame), review_claims.c.reviewer == reviewer))
+    connection.execute(
+        delete(review_claims).where(is_frame(review_claims, frame), review_claims.c.reviewer == reviewer)
+    )
 
 
 def call(connection: Connection, frame: FrameId, decision: Decision, *, reviewer: str, now: datetime) -> int:
@@ -68,7 +70,7 @@ def call(connection: Connection, frame: FrameId, decision: Decision, *, reviewer
 
     Raises NotAllowed when the frame is unknown, another reviewer holds its lease, or it is already decided.
     """
-    row = connection.execute(select(inspections).where(is_frame(frame))).one_or_none()
+    row = connection.execute(select(inspections).where(is_frame(inspections, frame))).one_or_none()
     if row is None:
         raise NotAllowed(f"{frame}: no such frame in the books; reload the page")
     if not _lease(connection, frame, reviewer=reviewer, now=now, lease=LEASE):
@@ -122,11 +124,10 @@ def effective(connection: Connection, frame: FrameId) -> Called | None:
 
 
 def effective_calls(connection: Connection, frames: Collection[FrameId]) -> dict[FrameId, Called]:
-    """The calls that stand for up to some thousand frames; an undecided one is left out."""
-    place = tuple_(reviews.c.camera, reviews.c.session, reviews.c.seq)
-    asked = [tuple(frame) for frame in frames]
-    standing = select(reviews).where(place.in_(asked), stands()).order_by(reviews.c.id)
-    return {called.frame: called for called in map(_called, connection.execute(standing))}
+    """The calls that stand for many frames; an undecided one is left out."""
+    standing = select(reviews).where(stands()).order_by(reviews.c.id)
+    found = (row for part in among(reviews, frames) for row in connection.execute(standing.where(part)))
+    return {called.frame: called for called in map(_called, found)}
 
 
 def stands() -> ColumnElement[bool]:
@@ -151,12 +152,8 @@ def _lease(connection: Connection, frame: FrameId, *, reviewer: str, now: dateti
     if insert_new(connection, review_claims, [frame._asdict() | values], list(review_claims.primary_key)):
         return True
     free = or_(review_claims.c.reviewer == reviewer, review_claims.c.lease_until <= now)
-    taken = update(review_claims).where(_claimed(frame), free).values(values)
+    taken = update(review_claims).where(is_frame(review_claims, frame), free).values(values)
     return connection.execute(taken).rowcount == 1
-
-
-def _claimed(frame: FrameId) -> ColumnElement[bool]:
-    return and_(*(review_claims.c[name] == value for name, value in frame._asdict().items()))
 
 
 def _values(row: Row[Any], decision: Decision) -> dict[str, Any]:
