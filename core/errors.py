@@ -4,6 +4,8 @@ FlawlineError
 ├── BadFrame            this picture cannot be judged               -> INVALID row, dead letter, go on
 │   └── NoIdentity      its envelope names no usable frame          -> rejected_frames row, dead letter, go on
 ├── StoreUnavailable    database, broker, blobs or disk             -> wait, keep the offset
+├── BlobMissing         a picture or file that nobody stored, or   -> show it as gone; a model file: ModelUnusable
+│                       that retention has dropped
 ├── ModelUnusable       file missing, corrupt or of another kind    -> keep the model in use, or NO_VERDICT; never PASS
 ├── SourceUnavailable   a camera, folder or video cannot be opened  -> try again, show the camera as lost
 ├── NotAllowed          the books do not permit this action         -> refuse it and say why
@@ -31,6 +33,10 @@ class NoIdentity(BadFrame):
 
 class StoreUnavailable(FlawlineError):
     """A database, broker, blob store or disk that does not answer now but may answer later."""
+
+
+class BlobMissing(FlawlineError):
+    """A stored file that is not there: never written, or dropped by retention. Waiting will not bring it back."""
 
 
 class ModelUnusable(FlawlineError):
