@@ -1,0 +1,87 @@
+// The live wall: polls our own route, swaps only what changed, holds a picture on a press, shows heat on request.
+const PATIENCE = 4000; // ms without an answer after which nothing on the page may look live
+
+export default function (component) {
+  const { data, parentElement } = component;
+  const root = parentElement.querySelector(".fl-wall");
+  if (root.flWall) { root.flWall.take(data); return root.flWall.stop; }
+  root.flWall = wall(root, data);
+  return root.flWall.stop;
+}
+
+function wall(root, first) {
+  const held = root.querySelector(".held");
+  const state = { stopped: false, today: false, holding: null, answered: Date.now(), tiles: null };
+
+  async function show(page) {
+    root.classList.toggle("compact", page.compact);
+    root.classList.toggle("one", page.cameras === 1);
+    const tiles = root.querySelector(".tiles");
+    tiles.className = `tiles n${page.cameras}`;
+    tiles.style.setProperty("--columns", page.columns);
+    const names = Object.keys(page.slots).filter((name) => name.startsWith("tile:"));
+    if (names.join() !== state.tiles) {
+      state.tiles = names.join();
+      tiles.replaceChildren(...names.map((name) => Object.assign(document.createElement("div"), { className: "cell" })));
+      [...tiles.children].forEach((cell, place) => cell.setAttribute("data-slot", names[place]));
+    }
+    root.classList.toggle("empty", !page.cameras);
+    await fill(root, page.slots);
+  }
+
+  async function poll() {
+    if (state.stopped) return;
+    if (!document.hidden) {
+      try {
+        const answer = await fetch(`/api/line.json?period=${state.today ? "today" : "shift"}`, { cache: "no-store" });
+        if (answer.ok) { await show(await answer.json()); state.answered = Date.now(); }
+      } catch { /* told below */ }
+      root.classList.toggle("silent-server", Date.now() - state.answered > PATIENCE);
+    } else state.answered = Date.now();
+    setTimeout(poll, 500);
+  }
+
+  async function hold(url) {
+    if (state.holding === url) return release();
+    state.holding = url;
+    const answer = await fetch(url).catch(() => null);
+    if (!answer || !answer.ok || state.holding !== url) return;
+    await fill(root, { held: (await answer.json()).html });
+    held.hidden = false;
+  }
+
+  function release() { state.holding = null; held.hidden = true; }
+  function heat() {
+    const on = root.classList.toggle("heat-on");
+    root.querySelectorAll("[data-heat]").forEach((button) => { button.classList.toggle("on", on); button.setAttribute("aria-pressed", on); });
+    root.querySelectorAll(".heat").forEach((image) => { image.loading = "eager"; });
+  }
+
+  function press(event) {
+    const target = event.target.closest("button");
+    if (!target) return;
+    if (target.dataset.hold) hold(target.dataset.hold);
+    if ("release" in target.dataset) release();
+    if ("heat" in target.dataset) heat();
+    if (target.dataset.period) {
+      state.today = target.dataset.period === "today";
+      root.querySelectorAll("[data-period]").forEach((button) => button.classList.toggle("on", (button.dataset.period === "today") === state.today));
+    }
+    target.blur();
+  }
+
+  function key(event) {
+    if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || typing(event)) return;
+    if (event.key === "Escape") release();
+    else if (event.key === " " || event.key.toLowerCase() === "o") { event.preventDefault(); heat(); }
+  }
+
+  root.addEventListener("click", press);
+  document.addEventListener("keydown", key);
+  show(first);
+  setTimeout(poll, 300);
+  return {
+    take: show,
+    stop() { state.stopped = true; document.removeEventListener("keydown", key); root.removeEventListener("click", press); delete root.flWall; },
+  };
+}

@@ -1,0 +1,187 @@
+"""The Line page's document: read the books, apply the rules, draw. What costs more is read less often."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+
+from sqlalchemy import Connection
+
+from core.errors import SettingsInvalid, StoreUnavailable
+from core.records.books import Books, books
+from dashboard import alerts, words
+from dashboard.drawing import counters, lists, notes, tiles, topbar
+from dashboard.drawing.strip import LENGTH
+from dashboard.markup import Html
+from dashboard.queries import cameras, counts, frames, models, waiting
+from dashboard.shifts import day_start, shift_at
+from dashboard.states import Signs, Standing, State, camera_standing, line_standing, pace
+from dashboard.stores import Kept, Stores
+
+FAST, SLOW, SLOWEST = 0.4, 2.0, 5.0  # seconds that a value may be old
+REJECTS = 16
+COMPACT_ABOVE = 4
+_COLUMNS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 3, 6: 3, 7: 4, 8: 4}
+Slots = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """HTML by the name of its place, and how the tiles are laid out."""
+
+    slots: Slots
+    cameras: int = 0
+
+    def document(self) -> dict[str, object]:
+        """As JSON takes it."""
+        return {
+            "slots": self.slots,
+            "cameras": self.cameras,
+            "columns": columns(self.cameras),
+            "compact": self.cameras > COMPACT_ABOVE,
+        }
+
+
+def columns(number: int) -> int:
+    """Tiles side by side on a wide screen."""
+    return _COLUMNS.get(number, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A camera as the books show it at one moment."""
+
+    row: cameras.CameraRow
+    report: cameras.Report | None
+    frame: frames.Frame | None
+    bars: tuple[frames.Bar, ...]
+    standing: Standing
+
+
+def utc_now() -> datetime:
+    """The clock of the pages."""
+    return datetime.now(UTC)
+
+
+class Live:
+    """Makes the document of the Line page and of the top bar, for all viewers together."""
+
+    def __init__(self, stores: Stores, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._stores = stores
+        self._clock = clock
+        self._kept = Kept(monotonic)
+
+    def page(self, *, today: bool = False) -> Page:
+        """The whole page; where the books cannot be read, a note that says so and what to do."""
+        return self._kept.get(("page", today), FAST, lambda: self._page(today=today))
+
+    def top(self) -> Slots:
+        """The right end of the top bar."""
+        return {"top": self.page().slots["top"]}
+
+    def _page(self, *, today: bool) -> Page:
+        now = self._clock()
+        try:
+            with self._stores.reading() as connection:
+                return self._read(connection, now, today=today)
+        except (StoreUnavailable, SettingsInvalid) as problem:
+            unknown = Standing(State.NOT_INSPECTING, words.STATE_UNKNOWN)
+            slots = {"top": topbar.top_bar(unknown, topbar.Running(), now), "tile:note": notes.trouble(problem)}
+            return Page(slots | {"counters": "", "rejects": "", "attention": "", "lost": words.SERVER_SILENT})
+
+    def _read(self, connection: Connection, now: datetime, *, today: bool) -> Page:
+        start = day_start(now) if today else shift_at(now).start
+        seen = [_see(connection, row, now) for row in cameras.in_line(connection)]
+        active = self._kept.get("models", SLOW, lambda: models.active_versions(connection))
+        products = tuple(dict.fromkeys(one.row.product for one in seen))
+        running = topbar.Running(products, tuple(active.get(product, "") for product in products))
+        standing = line_standing([one.standing for one in seen])
+        slots: Slots = {"top": topbar.top_bar(standing, running, now), "lost": words.SERVER_SILENT}
+        if not seen:
+            return Page(slots | {"counters": "", "rejects": "", "attention": "", "tile:note": notes.empty_line()})
+        accounts = self._kept.get(("books", today), SLOWEST, lambda: books(connection, now=now, since=start))
+        figures = self._kept.get(("counts", today), FAST, lambda: self._tally(connection, start, now, seen, accounts))
+        slots["counters"] = counters.counters(figures, now)
+        rejected = frames.rejects(connection, start, most=REJECTS)
+        slots["rejects"] = lists.last_rejects(rejected, now)
+        slots["attention"] = lists.attention(_alerts(seen, figures, accounts.rejected, active, now))
+        compact = len(seen) > COMPACT_ABOVE
+        slots |= {f"tile:{one.row.name}": _tile(one, accounts, now, compact=compact) for one in seen}
+        return Page(slots, len(seen))
+
+    def _tally(
+        self, connection: Connection, start: datetime, now: datetime, seen: list[_Seen], accounts: Books
+    ) -> counters.Tally:
+        deadlines = [one.row.deadline_ms for one in seen if one.row.deadline_ms > 0]
+        return counters.Tally(
+            counts=counts.since(connection, start),
+            last_hour=counts.failed_since(connection, now - timedelta(hours=1)),
+            waiting=self._kept.get("waiting", SLOW, lambda: waiting.tally(connection)),
+            account=account_of(accounts),
+            p99_ms=self._kept.get(("p99", start), SLOW, lambda: counts.p99_ms(connection, start)),
+            allowed_ms=min(deadlines, default=0),
+            period=start,
+        )
+
+
+def _see(connection: Connection, row: cameras.CameraRow, now: datetime) -> _Seen:
+    report = cameras.report(connection, row.name)
+    bars = tuple(frames.bars(connection, row.name, most=LENGTH))
+    return _Seen(row, report, frames.newest(connection, row.name), bars, camera_standing(_signs(report, bars), now))
+
+
+def _signs(report: cameras.Report | None, bars: tuple[frames.Bar, ...]) -> Signs:
+    newest = bars[0] if bars else None
+    return Signs(
+        report=report.state if report else "",
+        report_detail=report.detail if report else "",
+        reported_at=report.reported_at if report else None,
+        waiting=report.waiting if report else 0,
+        captured_at=newest.captured_at if newest else None,
+        inspected_at=newest.inspected_at if newest else None,
+        verdicts=tuple(bar.verdict for bar in bars),
+        reasons=tuple(bar.reason for bar in bars),
+    )
+
+
+def _tile(one: _Seen, accounts: Books, now: datetime, *, compact: bool) -> Html:
+    gaps = sum(book.lost for book in accounts.sessions if book.camera == one.row.name)
+    value = tiles.Tile(
+        camera=one.row.name,
+        station=one.row.station,
+        product=one.row.product,
+        standing=one.standing,
+        frame=one.frame,
+        verdicts=[bar.verdict for bar in reversed(one.bars)],
+        pace=pace([bar.captured_at for bar in one.bars], now),
+        reconnects=one.report.reconnects if one.report else 0,
+        gaps=gaps,
+    )
+    return tiles.tile(value, now, compact=compact)
+
+
+def _alerts(
+    seen: list[_Seen], tally: counters.Tally, rejected: int, active: dict[str, str], now: datetime
+) -> list[lists.Alert]:
+    return alerts.loudest(
+        alerts.camera_alerts((one.row.name, one.standing) for one in seen),
+        alerts.model_alerts((one.row.product for one in seen), active),
+        alerts.book_alerts(tally.account, rejected),
+        alerts.review_alert(tally.waiting, now),
+    )
+
+
+def account_of(found: Books) -> counters.Account:
+    """The sums that the page shows of the books."""
+    captured = [book.captured for book in found.sessions if book.captured is not None]
+    return counters.Account(
+        captured=sum(captured) if captured else None,
+        judged=sum(book.rows for book in found.sessions),
+        under_way=sum(book.pending for book in found.sessions if not book.settled),
+        unaccounted=found.lost,
+        missing=sum(book.lost for book in found.sessions),
+        duplicates=found.duplicates,
+    )
+
+
+__all__ = ["Live", "Page", "account_of", "columns", "utc_now"]

@@ -1,0 +1,1 @@
+"""What the pages ask of the database: plain SQL functions that return frozen dataclasses and know no Streamlit."""

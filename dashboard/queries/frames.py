@@ -1,0 +1,149 @@
+"""Verdict rows as the pages show them: the newest of a camera, the last rejects, one by its identity."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, literal_column, or_, select
+
+from core.messages import FrameId
+from core.tables import inspections, models, regions
+from core.verdicts import MachineVerdict, RunType
+
+ROW_COLUMNS = tuple(
+    inspections.c[name]
+    for name in (
+        *("camera", "session", "seq", "captured_at", "station", "product", "part_id", "lot", "view", "verdict"),
+        *("reason", "detail", "score", "t_lo", "t_hi", "recipe_version", "deadline_ms", "is_late", "inspected_at"),
+        *("latency_ms", "predict_ms", "worker", "width", "height", "picture", "thumb", "heat", "heat_min", "heat_max"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A marked place in raw picture pixels; `peak` in units of the score."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    area: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One verdict row with its regions, highest peak first; `model` is the version that judged it, or ""."""
+
+    id: FrameId
+    captured_at: datetime
+    inspected_at: datetime
+    station: str
+    product: str
+    part_id: str
+    lot: str
+    view: str
+    verdict: str
+    reason: str
+    detail: str
+    score: float | None
+    t_lo: float | None
+    t_hi: float | None
+    recipe_version: int | None
+    deadline_ms: int
+    is_late: bool
+    latency_ms: float
+    predict_ms: float | None
+    worker: str
+    width: int
+    height: int
+    picture: str | None
+    thumb: str | None
+    heat: str | None
+    heat_min: float | None
+    heat_max: float | None
+    model: str = ""
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What the strip, the pace and the state of a camera need of a row."""
+
+    captured_at: datetime
+    inspected_at: datetime
+    verdict: str
+    reason: str
+
+
+def frame_rows() -> Select[Any]:
+    """The select that `frames_of` reads."""
+    return select(*ROW_COLUMNS, models.c.version.label("model")).outerjoin(
+        models, models.c.id == inspections.c.model_id
+    )
+
+
+def frames_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Frame]:
+    """Rows of `frame_rows` with their regions, in the same order."""
+    marked = _regions(connection, [FrameId(row.camera, row.session, row.seq) for row in rows])
+    found = []
+    for row in rows:
+        values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+        identity = FrameId(values.pop("camera"), values.pop("session"), values.pop("seq"))
+        model = values.pop("model") or ""
+        found.append(Frame(id=identity, model=model, regions=tuple(marked.get(identity, ())), **values))
+    return found
+
+
+def newest(connection: Connection, camera: str) -> Frame | None:
+    """The newest verdict of a camera."""
+    statement = frame_rows().where(inspections.c.camera == camera).order_by(inspections.c.captured_at.desc()).limit(1)
+    found = frames_of(connection, connection.execute(statement).all())
+    return found[0] if found else None
+
+
+def bars(connection: Connection, camera: str, *, most: int) -> list[Bar]:
+    """The newest rows of a camera, newest first."""
+    columns = inspections.c.captured_at, inspections.c.inspected_at, inspections.c.verdict, inspections.c.reason
+    statement = select(*columns).where(inspections.c.camera == camera)
+    rows = connection.execute(statement.order_by(inspections.c.captured_at.desc()).limit(most))
+    return [Bar(*row) for row in rows]
+
+
+def rejects(connection: Connection, since: datetime, *, most: int) -> list[Frame]:
+    """The newest parts of production that were failed since then, newest first."""
+    wanted = and_(
+        literal_column("inspections.verdict <> 'PASS'"),  # the words of the partial index
+        inspections.c.verdict == str(MachineVerdict.FAIL),
+        inspections.c.captured_at >= since,
+        inspections.c.run_type == str(RunType.PRODUCTION),
+    )
+    statement = frame_rows().where(wanted).order_by(inspections.c.captured_at.desc()).limit(most)
+    return frames_of(connection, connection.execute(statement).all())
+
+
+def one(connection: Connection, identity: FrameId) -> Frame | None:
+    """The row of that identity."""
+    statement = frame_rows().where(
+        inspections.c.camera == identity.camera,
+        inspections.c.session == identity.session,
+        inspections.c.seq == identity.seq,
+    )
+    found = frames_of(connection, connection.execute(statement).all())
+    return found[0] if found else None
+
+
+def _regions(connection: Connection, identities: Sequence[FrameId]) -> dict[FrameId, list[Region]]:
+    marked: dict[FrameId, list[Region]] = {}
+    if not identities:
+        return marked
+    named = [
+        and_(regions.c.camera == camera, regions.c.session == session, regions.c.seq == seq)
+        for camera, session, seq in identities
+    ]
+    for row in connection.execute(select(regions).where(or_(*named)).order_by(regions.c.number)):
+        place = Region(row.x, row.y, row.width, row.height, row.area, row.peak)
+        marked.setdefault(FrameId(row.camera, row.session, row.seq), []).append(place)
+    return marked

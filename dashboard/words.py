@@ -1,0 +1,179 @@
+"""Every text that a person reads on the pages: sentences, not codes (look.md, rule 10)."""
+
+from core.verdicts import InvalidReason, NoVerdictReason
+
+BRAND = "flawline"
+LINE, REVIEW, MODELS = "Line", "Review", "Models"
+WHO = "Your name, as it is written beside your decisions"
+
+VERDICTS = {"PASS": "PASS", "FAIL": "FAIL", "REVIEW": "REVIEW", "INVALID": "INVALID", "NO_VERDICT": "NO VERDICT"}
+STATES = {
+    "RUNNING": "RUNNING",
+    "DEGRADED": "DEGRADED",
+    "NOT_INSPECTING": "NOT INSPECTING",
+    "STOPPED": "STOPPED",
+}
+
+# What a camera is doing: what happened, what it means for the parts, what to do.
+NEVER_STARTED = "It has not sent a picture yet"
+ENDED = "The source has ended{detail} ({ago} ago)"
+LOST = "The camera does not answer{detail}; it is being tried again"
+CAPTURE_SILENT = "The capture side has not reported for {ago}"
+NEVER_JUDGED = "{waiting} pictures wait and none was ever judged"
+NOT_JUDGED = "No verdict for {ago}; {waiting} pictures wait"
+BEHIND = "Verdicts come {ago} late; {waiting} pictures wait"
+CANNOT_JUDGE = "The last {count} pictures could not be judged: {reason}"
+SOME_UNJUDGED = "{count} of the last {of} pictures could not be judged"
+NO_PART_YET = "No part yet"
+IDLE = "No part for {ago}"
+NO_CAMERAS = "no camera is set up"
+STATE_UNKNOWN = "state unknown"
+CAMERAS_OUT = "{out} of {of} cameras out"
+CAMERAS_IMPAIRED = "{out} of {of} cameras impaired"
+PARTS_REJECTED = "Its parts are rejected."
+PARTS_LATE = "Parts whose deadline passes are rejected."
+NO_PARTS = "No parts are expected from it."
+DO_START = "Start the line: flawline up."
+DO_CABLE = "Check power and cable at the camera."
+DO_CAPTURE = "Check that the ingest process runs: flawline doctor."
+DO_WORKER = "Check that an inspection worker runs and a model is active: flawline doctor."
+DO_BEHIND = "Add an inspection worker, or slow the line."
+DO_PICTURE = "Check light, focus and the lens at the camera."
+
+REASONS: dict[str, str] = {
+    InvalidReason.DARK: "too dark",
+    InvalidReason.BRIGHT: "too bright",
+    InvalidReason.CLIPPED: "over-exposed",
+    InvalidReason.BLUR: "out of focus",
+    InvalidReason.FROZEN: "the picture stands still",
+    InvalidReason.MISALIGNED: "the part is not where it should be",
+    InvalidReason.OCCLUDED: "something covers the part",
+    InvalidReason.NO_PART: "no part in the picture",
+    InvalidReason.WRONG_PRODUCT: "another product",
+    InvalidReason.LIGHT_LOW: "the light is weak",
+    InvalidReason.DECODE_ERROR: "the picture is damaged",
+    NoVerdictReason.LATE: "judged after its deadline",
+    NoVerdictReason.WORKER_DOWN: "no inspection worker",
+    NoVerdictReason.BROKER_DOWN: "the frame log was away",
+    NoVerdictReason.CAMERA_LOST: "the camera was lost",
+    NoVerdictReason.TRIGGER_ERROR: "a trigger without a picture",
+    NoVerdictReason.VIEW_MISSING: "a view is missing",
+    NoVerdictReason.RECIPE_MISMATCH: "the recipe is for another product",
+    NoVerdictReason.NOT_QUALIFIED: "no qualified model is active",
+    NoVerdictReason.POWER_CYCLE: "the power was cut",
+    NoVerdictReason.INTERNAL_ERROR: "the inspection failed",
+}
+
+
+def reason(code: str) -> str:
+    """A reason in words; an unknown code stays as it is, none is said to be unknown."""
+    return REASONS.get(code, code or "reason unknown")
+
+
+# Line page
+PARTS_SHIFT, PARTS_DAY = "Parts this shift", "Parts today"
+SHIFT, TODAY = "this shift", "today"
+BALANCED = "= captured = judged"
+UNDER_WAY = "captured · {count} under way"
+NOT_BALANCED = "{captured} captured · {judged} judged"
+PASS, FAIL, REVIEW_COUNT, SYSTEM = "Pass", "Fail", "Review", "Invalid · no verdict"
+OF_PARTS = "{share} of parts"
+LAST_HOUR = "{count} in the last hour"
+WAITING = "{count} waiting · oldest {age}"
+NONE_WAITING = "none waits"
+NOT_DEFECTS = "not defects"
+FAIL_RATE = "Fail rate"
+IN_TIME = "Judged in time"
+P99 = "p99 {p99} of {allowed}"
+P99_ALONE = "p99 {p99}"
+BOOKS, UNACCOUNTED = "Books", "parts unaccounted for"
+DUPLICATES = "Gaps · duplicates"
+ALL_NUMBERS = "none missing, none twice"
+SOME_NUMBERS = "missing · counted twice"
+LAST_PARTS = "last {count} parts"
+GAPS = "gaps {gaps}"
+LAST_REJECTS = "Last rejects"
+HOLD_HINT = "click holds the picture, the line goes on"
+NO_REJECTS = "No part was rejected in this time."
+ATTENTION = "Needs attention"
+ALL_QUIET = "Nothing. The line needs no one."
+HEAT_KEY, HEAT = "O", "heat"
+HELD = "Held"
+LET_GO = "let go"
+OLD_PICTURE = "last part {ago} ago"
+LATE = "late"
+NO_PICTURE = "picture not kept"
+PICTURE_GONE = "picture not in the store"
+EMPTY_LINE = "No camera is set up yet"
+EMPTY_LINE_DO = (
+    "A line file names the cameras. “flawline demo” runs a simulated line; "
+    "“flawline onboard PRODUCT FOLDER” learns your own product from pictures of good parts."
+)
+SERVER_SILENT = "The dashboard's server does not answer. Nothing on this page is live until it does."
+WAIT_FOR_REVIEW = "{count} parts wait for review"
+ONE_WAITS = "1 part waits for review"
+OLDEST_WAITS = "The oldest waits since {age}."
+REJECTED_FRAMES = "{count} messages had no usable identity"
+REJECTED_FRAMES_DO = "They are counted in the books; see the dead-letter topic: flawline doctor."
+UNBALANCED = "{count} parts are unaccounted for"
+UNBALANCED_DO = "More parts were triggered than judged, and time to settle has passed."
+NO_MODEL = "{product} has no active model"
+NO_MODEL_DO = "Its parts get no verdict and are rejected. Train one: flawline onboard {product} FOLDER."
+
+# Review page
+GOOD, UNSURE, BAD_IMAGE, UNDO = "Good", "Unsure", "Bad image", "Undo"
+GOOD_SUB, UNSURE_SUB, BAD_IMAGE_SUB, DEFECT_SUB = "false reject", "to the line lead", "not a part verdict", "defect"
+NOTHING_TO_UNDO = "nothing to undo"
+LAST_CALL = "last: {call}, {ago} ago"
+SEVERITY = "Severity"
+SEVERITIES = {"CRITICAL": ("Q", "critical"), "MAJOR": ("W", "major"), "MINOR": ("E", "minor")}
+CALLS = {"DEFECT": "Defect", "FALSE_REJECT": "Good", "GOOD": "Good", "UNSURE": "Unsure", "BAD_IMAGE": "Bad image"}
+ALL = "All"
+REVIEW_EMPTY = "No part waits for a decision"
+REVIEW_EMPTY_DO = (
+    "Parts that the machine fails or cannot decide appear here by themselves. "
+    "Invalid pictures are a filter of their own, above."
+)
+ALL_TAKEN = "Other reviewers hold every waiting part"
+ALL_TAKEN_DO = "A part that is not decided comes back by itself when its reservation ends."
+REVIEW_LIMIT, FAIL_LIMIT = "review from {t_lo}", "fail from {t_hi}"
+NO_FAIL_LIMIT = "no fail limit proved"
+NO_SCORE = "not scored"
+REGIONS_ONE, REGIONS_MANY, NO_REGION = "1 region", "{count} regions", "no region"
+PEAK = "peak {peak}"
+YOURS_FOR = "yours for {left}"
+PROGRESS = "{place} of {total}"
+PER_PART = "{seconds} s a part"
+VISUAL_ONLY = "heat is a visualisation, not a defect class"
+REFUSED = "Not stored: {problem}"
+PREVIOUS, NEXT = "previous", "next"
+CAUSE = "why"
+
+# Models page
+MODELS_EMPTY = "No model yet"
+MODELS_EMPTY_DO = "flawline onboard PRODUCT FOLDER learns one from pictures of good parts."
+ACTIVATE, ROLL_BACK = "Make active", "Roll back to {version}"
+ACTIVATE_NOTE = "Why (goes into the audit log)"
+ACTIVATE_ASK = "This changes the line: from the next batch on, {product} is judged by {version} instead of {active}."
+ACTIVATE_FIRST = "This changes the line: from the next batch on, {product} is judged by {version}."
+ACTIVATED = "{version} is active for {product}."
+NOTE_NEEDED = "Say why, in a few words."
+HISTOGRAM = "Scores of good parts held out from training"
+NO_CALIBRATION = "This model keeps no calibration scores."
+STATES_MODEL = {
+    "DRAFT": "draft",
+    "TRAINED": "trained",
+    "VALIDATED": "validated",
+    "SHADOW": "in shadow",
+    "CANARY": "canary",
+    "ACTIVE": "active",
+    "RETIRED": "retired",
+    "REJECTED": "rejected",
+    "ROLLED_BACK": "rolled back",
+}
+
+# When the database cannot be read
+NOT_MIGRATED = "The database has no tables yet"
+NOT_MIGRATED_DO = "Run “flawline db upgrade”, or “flawline demo”, then reload this page."
+BUSY = "The database does not answer now"
+BUSY_DO = "Verdicts go on without this page. It tries again by itself; what was decided is kept."
