@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from model.backbones import build_encoder
 from model.errors import ModelFileInvalid
+from model.inspection_network import is_finite
 from model.manifest import Manifest
 from model.networks import freeze
 from model.student import build_student
@@ -52,6 +53,8 @@ class ModelFile:
                     f"the {role} in this model file is not the {architecture.backbone} that its manifest tells of: "
                     f"{problem}; train the model again"
                 ) from problem
+            if not is_finite(network):
+                raise ModelFileInvalid(f"the {role} in this model file holds values that are no finite numbers")
         return freeze(teacher), freeze(student)
 
 

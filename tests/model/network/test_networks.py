@@ -36,7 +36,7 @@ def test_every_backbone_learns_with_its_student(architecture: Architecture) -> N
     given = tuple(level.detach() for level in taught)
     rebuilt = networks.student(given)
     _check_shapes(architecture, rebuilt)
-    student_loss(rebuilt, networks.student(given), expert, given).backward()  # type: ignore[no-untyped-call,arg-type]
+    student_loss(rebuilt, networks.student(given), expert, given).backward()  # type: ignore[no-untyped-call]
     for role, network in (("teacher", networks.teacher), ("student", networks.student)):
         dead = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
         assert not dead, f"no gradient reaches these of the {role}"

@@ -32,7 +32,7 @@ def _made_up(role: str, name: str, like: Tensor) -> Tensor:
     shape = tuple(like.shape)
     if name.endswith("num_batches_tracked"):
         return torch.zeros((), dtype=like.dtype)
-    random = np.random.RandomState(crc32(f"{role}.{name}".encode()))  # noqa: NPY002 (the vectors' own generator)
+    random = np.random.RandomState(crc32(f"{role}.{name}".encode()))
     z = random.standard_normal(shape).astype(np.float32)
     if name.endswith("running_var"):
         z = 1 + np.float32(0.1) * np.abs(z)
@@ -88,7 +88,7 @@ def vectors() -> Vectors:
 
 
 def _noise(seed: int) -> Tensor:
-    random = np.random.RandomState(seed)  # noqa: NPY002 (the vectors' own generator)
+    random = np.random.RandomState(seed)
     return torch.from_numpy(random.standard_normal((2, 3, 256, 256)).astype(np.float32))
 
 
