@@ -8,7 +8,8 @@ first and leaves the second to us. What is refused raises PictureUnreadable with
 import hashlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,12 +63,13 @@ def decode_picture(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> N
 
 def examine_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Read a file and keep what was noticed; raises PictureUnreadable."""
-    try:
-        data = path.read_bytes()
-    except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
-        raise PictureUnreadable(str(path), f"cannot be read ({reason}); check that it exists and may be read") from None
-    return _decode(data, str(path), max_pixels)
+    return _decode(_bytes(path), str(path), max_pixels)
+
+
+def picture_size(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Width and height from the header alone; raises PictureUnreadable, but cannot see damage further on."""
+    with _opened(_bytes(path), str(path), max_pixels) as image:
+        return image.size
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -81,30 +83,45 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     return np.asarray(read_picture(path).max(axis=2) > 0, dtype=np.bool_)
 
 
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        reason = problem.strerror or type(problem).__name__
+        raise PictureUnreadable(str(path), f"cannot be read ({reason}); check that it exists and may be read") from None
+
+
 def _decode(data: bytes, name: str, max_pixels: int) -> Picture:
+    with _opened(data, name, max_pixels) as image:
+        notes = _notes(image)
+        image.load()
+        pixels = _to_rgb(image)
+    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):  # end of image, start of scan
+        raise PictureUnreadable(name, "is cut short (the JPEG has no end marker); copy it again")
+    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    return Picture(pixels, digest, notes)
+
+
+@contextmanager
+def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """A picture whose header was read and whose size is allowed; what Pillow raises becomes PictureUnreadable."""
     if not data:
         raise PictureUnreadable(name, "the file is empty (0 bytes); copy it again")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours and tighter
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is ours and tighter
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _refuse_size(image.size, name, max_pixels)  # from the header: nothing is decoded yet
-                notes = _notes(image)
-                image.load()
-                pixels = _to_rgb(image)
+                _refuse_size(image.size, name, max_pixels)  # nothing is decoded yet
+                yield image
+        except PictureUnreadable:
+            raise
         except UnidentifiedImageError:
             known = ", ".join(FORMATS)
             raise PictureUnreadable(name, f"is not a picture in a known format ({known})") from None
         except Image.DecompressionBombError:
             raise PictureUnreadable(name, _too_large(max_pixels)) from None
         except (OSError, SyntaxError, ValueError, EOFError) as problem:
-            if isinstance(problem, PictureUnreadable):
-                raise
             raise PictureUnreadable(name, f"is damaged or cut short ({problem}); copy it again") from None
-    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):  # end of image, start of scan
-        raise PictureUnreadable(name, "is cut short (the JPEG has no end marker); copy it again")
-    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-    return Picture(pixels, digest, notes)
 
 
 def _refuse_size(size: Sequence[int], name: str, max_pixels: int) -> None:
