@@ -7,11 +7,10 @@ import json
 import logging
 import re
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from core.settings import Settings
-from core.times import utc_of
 
 _SECRET = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@'\"]*:)[^\s/]*@", re.IGNORECASE)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -88,7 +87,7 @@ class HumanLines(logging.Formatter):
 
 
 def _moment(record: logging.LogRecord) -> datetime:
-    return utc_of(int(record.created * 1e9))
+    return datetime.fromtimestamp(record.created, UTC)
 
 
 def _text_of(value: object) -> str:

@@ -169,6 +169,7 @@ class LocalProducer(AbstractContextManager["LocalProducer"]):
             if not self._waiting:
                 return
             now = self._clock()
+            self._file.check_room(sum(record.size for record in self._waiting))
             with self._file.writing() as raw:
                 row = raw.execute("SELECT last FROM producers WHERE id = ?", (self._id,)).fetchone()
                 last = int(row[0]) if row else 0  # beyond what we know, where an earlier try did go through

@@ -10,8 +10,9 @@ from core.broker.retention import Head, outlived, unread
 logger = logging.getLogger(__name__)
 
 BATCH = 64
-IDLE_PAGES = (64 << 20) // PAGE_BYTES  # what may stay free for the next burst
-STEP_PAGES = (4 << 20) // PAGE_BYTES
+IDLE_PAGES = (64 << 20) // PAGE_BYTES  # free pages that the next burst may take, whatever the file's size
+STEP_PAGES = (1 << 20) // PAGE_BYTES
+VACUUM_SECONDS = 0.5  # at one call: SQLite looks through its list of free pages for each page that it gives back
 PRODUCER_NS = 7 * 24 * 3600 * 10**9
 
 
@@ -76,12 +77,17 @@ def tidy(file: LogFile, now: int) -> None:
     if silent:
         with file.writing() as raw:
             raw.execute("DELETE FROM producers WHERE seen_at < ?", (now - PRODUCER_NS,))
-    while True:
+    ends_at = time.monotonic() + VACUUM_SECONDS
+    while (spare := _spare_pages(file)) > 0 and time.monotonic() < ends_at:
         started = time.monotonic()
-        with file.reading() as raw:
-            free = int(raw.execute("PRAGMA freelist_count").fetchone()[0])
-        if free <= IDLE_PAGES:
-            return
         with file.writing() as raw:
-            raw.execute(f"PRAGMA incremental_vacuum({min(STEP_PAGES, free - IDLE_PAGES)})").fetchall()
+            raw.execute(f"PRAGMA incremental_vacuum({min(STEP_PAGES, spare)})").fetchall()
         time.sleep(time.monotonic() - started)
+
+
+def _spare_pages(file: LogFile) -> int:
+    """Free pages beyond a quarter of the file: fewer are soon used again, and giving them back would be work lost."""
+    with file.reading() as raw:
+        free = int(raw.execute("PRAGMA freelist_count").fetchone()[0])
+        pages = int(raw.execute("PRAGMA page_count").fetchone()[0])
+    return free - max(IDLE_PAGES, pages // 4)

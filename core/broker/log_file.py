@@ -3,10 +3,11 @@
 Values are pictures of 50 to 300 KB: pages of 16 KB keep their overflow chains short without making each commit of a
 small record write much. Freed pages are used again; what stays free after a burst is given back in steps
 (`incremental_vacuum`). The write-ahead log is checkpointed every 16 MB and cut to 64 MB. `synchronous=FULL`, because
-an offset that outlived its records, or the other way round, would be a loss (streaming.md §4.5).
+an offset that outlived its records, or the other way round, would be a loss (streaming.md §4.5). Appends stop before
+the disk is full, so that offsets can still be committed and retention can still make room: both write some pages.
 """
 
-import logging
+import shutil
 import sqlite3
 import threading
 import time
@@ -16,20 +17,22 @@ from pathlib import Path
 
 from core.errors import StoreUnavailable
 
-logger = logging.getLogger(__name__)
-
 FORMAT = 1
 PAGE_BYTES = 16 << 10
 RETRY_SECONDS = 0.02
+RESERVE_BYTES = 64 << 20  # of the disk, or a sixteenth of it where that is less
 
-PRAGMAS = (
-    f"page_size={PAGE_BYTES}",  # this and the next count only for a new file, and only before WAL
+NEW_FILE = (
+    f"page_size={PAGE_BYTES}",
     "auto_vacuum=INCREMENTAL",
     "journal_mode=WAL",
+)  # in this order, or without effect
+EACH_CONNECTION = (
     "synchronous=FULL",
     "foreign_keys=ON",
-    "wal_autocheckpoint=1024",
+    f"wal_autocheckpoint={(16 << 20) // PAGE_BYTES}",
     f"journal_size_limit={64 << 20}",
+    "secure_delete=OFF",  # Debian builds SQLite with it on: each page that retention frees would be written again
 )
 
 # Offsets are `position` here: OFFSET is a word of SQL. A log is one partition of one topic.
@@ -90,16 +93,22 @@ class LogFile:
 
         After an error at its very end the outcome is unknown: what is done here must bear being done again.
         """
-        with self._lock, self._translated():
-            self._raw.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._raw
-                self._raw.execute("COMMIT")
-            except BaseException:
-                if self._raw.in_transaction:
-                    with suppress(sqlite3.OperationalError):  # SQLite has often rolled back by itself
-                        self._raw.execute("ROLLBACK")
-                raise
+        with self._lock, self._translated(), self._transaction():
+            yield self._raw
+
+    def check_room(self, incoming: int) -> None:
+        """Raise StoreUnavailable when `incoming` bytes more would leave too little of the disk for anything else."""
+        with self.reading() as raw:
+            pages = int(raw.execute("PRAGMA page_count").fetchone()[0])
+            free = int(raw.execute("PRAGMA freelist_count").fetchone()[0])
+            disk = shutil.disk_usage(self.path.parent)
+            to_come = max(0, pages * PAGE_BYTES - self.path.stat().st_size)  # what is in the write-ahead log only
+        growth = incoming + to_come + max(0, incoming - free * PAGE_BYTES)
+        if disk.free < growth + min(RESERVE_BYTES, disk.total // 16):
+            raise StoreUnavailable(
+                f"log {self.path}: its disk is nearly full, {disk.free >> 20} MiB are left; free some space, or shorten"
+                " the topics' retention"
+            )
 
     def version(self) -> int:
         """A number that differs once another connection has changed the file; costs microseconds."""
@@ -112,30 +121,46 @@ class LogFile:
             self._raw.close()
 
     def _prepare(self) -> None:
+        """Make a new file ready; an old one is only read, so that it opens while another process writes."""
+        for pragma in EACH_CONNECTION:
+            self._raw.execute(f"PRAGMA {pragma}").fetchall()
         ends_at = time.monotonic() + self._busy_seconds
-        while True:
+        while (found := self._format()) == 0:
             try:
-                for pragma in PRAGMAS:
-                    self._raw.execute(f"PRAGMA {pragma}").fetchall()
-                break
+                self._make()
             except sqlite3.OperationalError as problem:
                 # Two processes that make the file at once: the change to WAL does not wait for a lock by itself.
                 if "locked" not in str(problem) or time.monotonic() > ends_at:
                     raise
                 time.sleep(RETRY_SECONDS)
-        if self._format() == 0:
-            with self.writing() as raw:
-                if self._format() == 0:
-                    for statement in SCHEMA:
-                        raw.execute(statement)
-                    raw.execute(f"PRAGMA user_version={FORMAT}")
-        if (found := self._format()) != FORMAT:
+        if found != FORMAT:
             raise StoreUnavailable(
                 f"log {self.path} has format {found}, this version reads {FORMAT}: use the version that wrote it"
             )
 
+    def _make(self) -> None:
+        for pragma in NEW_FILE:
+            self._raw.execute(f"PRAGMA {pragma}").fetchall()
+        with self._transaction():
+            if self._format() == 0:
+                for statement in SCHEMA:
+                    self._raw.execute(statement)
+                self._raw.execute(f"PRAGMA user_version={FORMAT}")
+
     def _format(self) -> int:
         return int(self._raw.execute("PRAGMA user_version").fetchone()[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._raw.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._raw.execute("COMMIT")
+        except BaseException:
+            if self._raw.in_transaction:
+                with suppress(sqlite3.OperationalError):  # SQLite has often rolled back by itself
+                    self._raw.execute("ROLLBACK")
+            raise
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -1,0 +1,20 @@
+"""Programs that tests start, and kill."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def start(program: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start one of these programs in a process of its own; its words come through a pipe."""
+    command = [sys.executable, str(HERE / f"{program}.py"), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+
+def kill(process: subprocess.Popen[str]) -> str:
+    """SIGKILL; returns what it had still said."""
+    process.kill()
+    said, _ = process.communicate(timeout=60)
+    return said
