@@ -41,7 +41,7 @@ def draw_pose(rng: Generator, *, shift: float = 2.5, turn: float = 0.6) -> Pose:
 def bumped(pose: Pose, rng: Generator) -> Pose:
     """The same part after somebody knocked the camera's bracket."""
     bearing, far = rng.uniform(0, 2 * math.pi), rng.uniform(45, 80)
-    turn = pose.turn + float(rng.choice([-1, 1])) * float(rng.uniform(2.5, 5.0))
+    turn = pose.turn + float(rng.choice([-1, 1])) * float(rng.uniform(0.8, 2.5))
     return Pose(pose.x + far * math.cos(bearing), pose.y + far * math.sin(bearing), turn)
 
 
