@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+from model.anomaly_map import STRIDES
 from model.errors import RuntimeUnavailable
 from model.inspection_network import InspectionNetwork
-from model.runtimes import Distances, Fingerprint, Precision, RuntimeChoice, batches, joined
+from model.runtimes import Distances, Fingerprint, Precision, RuntimeChoice, check_images
 
 DEVICE = "CPU"
 EXAMPLE_SIZE = (64, 64)  # what is traced; the graph is the same at any size, and small pictures are quick
@@ -23,40 +24,53 @@ CAPABILITIES: dict[Precision, str] = {"f32": "FP32", "bf16": "BF16", "f16": "FP1
 
 
 class OpenVinoRuntime:
-    """A compiled graph from pictures to distances; any batch size, one input size."""
+    """A compiled graph from pictures to distances, for one input size.
+
+    Pictures go through one by one, side by side on OpenVINO's streams: a picture's answer cannot depend on its
+    neighbours, and where other programs want the same cores this took two thirds of the time that one large batch on
+    all cores together took (ms per picture on 2 busy cores: 96 instead of 151 in f32, 52 instead of 75 in bf16).
+    """
 
     def __init__(self, network: InspectionNetwork, size: tuple[int, int], choice: RuntimeChoice) -> None:
         self.size = size
         core = openvino.Core()
         _require(core, choice.precision)
-        graph = convert(network, size)
         # The precision is always named: by itself OpenVINO takes bfloat16 on a CPU that has it.
         settings: dict[str, str | int] = {
             "INFERENCE_PRECISION_HINT": choice.precision,
-            "PERFORMANCE_HINT": "LATENCY",
+            "PERFORMANCE_HINT": "THROUGHPUT",
         }
         if choice.threads is not None:
             settings["INFERENCE_NUM_THREADS"] = choice.threads
-        compiled = core.compile_model(graph, DEVICE, settings)
+        compiled = core.compile_model(convert(network, size), DEVICE, settings)
         taken = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if taken != choice.precision:
             raise RuntimeUnavailable(f"OpenVINO took precision {taken} where {choice.precision} was asked for")
-        self._request = compiled.create_infer_request()
+        self._queue = openvino.AsyncInferQueue(compiled)  # as many requests as OpenVINO finds best
+        self._queue.set_callback(_collect)
         self.fingerprint = Fingerprint("openvino", _version(), "cpu", taken)
 
     def distances(self, images: NDArray[np.uint8]) -> Distances:
         """See Runtime."""
-        return joined([self._run(batch) for batch in batches(images, self.size)])
-
-    def _run(self, images: NDArray[np.uint8]) -> Distances:
-        self._request.infer([np.ascontiguousarray(images)])
-        # Copies: the request writes into the same memory next time.
-        first, second, third = (np.array(self._request.get_output_tensor(k).data, dtype=np.float32) for k in range(3))
+        check_images(images, self.size)
+        height, width = self.size
+        first, second, third = (
+            np.full((len(images), height // stride, width // stride), np.nan, dtype=np.float32) for stride in STRIDES
+        )
+        for index in range(len(images)):
+            place = (first[index], second[index], third[index])
+            self._queue.start_async([np.ascontiguousarray(images[index : index + 1])], place)
+        self._queue.wait_all()
         return first, second, third
 
 
+def _collect(request: openvino.InferRequest, place: Distances) -> None:
+    for output, level in enumerate(place):
+        level[...] = request.get_output_tensor(output).data[0]
+
+
 def convert(network: InspectionNetwork, size: tuple[int, int]) -> openvino.Model:
-    """The network as an OpenVINO graph for (?, H, W, 3) uint8."""
+    """The network as an OpenVINO graph for one picture at a time, (1, H, W, 3) uint8."""
     example = torch.zeros((2, *EXAMPLE_SIZE, 3), dtype=torch.uint8)
     with torch.inference_mode(), warnings.catch_warnings():
         # Tracing is marked as superseded by torch.export, which takes four times as long here for the same graph.
@@ -65,7 +79,7 @@ def convert(network: InspectionNetwork, size: tuple[int, int]) -> openvino.Model
         frontend = FrontEndManager().load_by_framework("pytorch")
         decoder = TorchScriptPythonDecoder(traced)  # named, because OpenVINO keeps no reference of its own
         graph: openvino.Model = frontend.convert(frontend.load(decoder))
-    graph.reshape({graph.inputs[0]: openvino.PartialShape([-1, *size, 3])})
+    graph.reshape({graph.inputs[0]: openvino.PartialShape([1, *size, 3])})
     return graph
 
 

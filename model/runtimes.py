@@ -21,7 +21,7 @@ Distances = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 DTYPES: dict[Precision, torch.dtype] = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 LARGEST_BATCH = 16
-"""Pictures that pass through a runtime at once; larger batches are cut, for memory's sake."""
+"""Pictures that pass through PyTorch at once; larger batches are cut, for memory's sake."""
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +99,17 @@ class TorchRuntime:
 
     def distances(self, images: NDArray[np.uint8]) -> Distances:
         """See Runtime."""
+        check_images(images, self.size)
+        starts = range(0, len(images), LARGEST_BATCH)
         before = torch.get_num_threads()
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         try:
-            return joined([self._run(batch) for batch in batches(images, self.size)])
+            parts = [self._run(images[start : start + LARGEST_BATCH]) for start in starts]
         finally:
             torch.set_num_threads(before)
+        first, second, third = (np.concatenate(level) for level in zip(*parts, strict=True))
+        return first, second, third
 
     def _run(self, images: NDArray[np.uint8]) -> Distances:
         given = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
@@ -115,22 +119,13 @@ class TorchRuntime:
         return first.cpu().numpy(), second.cpu().numpy(), third.cpu().numpy()
 
 
-def batches(images: NDArray[np.uint8], size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """The images in pieces that fit into memory; raises ValueError for another shape or type than the network takes."""
+def check_images(images: NDArray[np.uint8], size: tuple[int, int]) -> None:
+    """Raise ValueError for another shape or type than the network takes."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (*size, 3) or not len(images):
         raise ValueError(
             f"the model takes uint8 pictures of shape (N, {size[0]}, {size[1]}, 3) with N >= 1, "
             f"not {images.dtype} {images.shape}; bring them into the model's fixture first"
         )
-    return [images[start : start + LARGEST_BATCH] for start in range(0, len(images), LARGEST_BATCH)]
-
-
-def joined(parts: list[Distances]) -> Distances:
-    """The pieces' distances as one."""
-    if len(parts) == 1:
-        return parts[0]
-    first, second, third = (np.concatenate(level) for level in zip(*parts, strict=True))
-    return first, second, third
 
 
 def _automatic() -> Literal["openvino", "torch"]:
