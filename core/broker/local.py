@@ -21,6 +21,7 @@ from core.broker.local_log import LocalGroupLog, pack_headers, read_edges
 from core.broker.local_retention import retain_topic, tidy
 from core.broker.log_file import LogFile
 from core.broker.protocol import Lag, Partition, Topic
+from core.errors import StoreUnavailable
 from core.messages import Headers
 
 MOST_VALUE_BYTES = 256 << 20
@@ -62,7 +63,12 @@ class LocalBroker(AbstractContextManager["LocalBroker"]):
     def consumer(self, topic: str, *, group: str, member: str = "") -> GroupConsumer:
         """A new member of `group`, with a connection of its own. Raises ValueError for an unknown topic."""
         self._check(topic)
-        log = LocalGroupLog(self._open(), topic, group)
+        file = self._open()
+        try:
+            log = LocalGroupLog(file, topic, group)
+        except StoreUnavailable:
+            file.close()
+            raise
         return GroupConsumer(log, member=member, lease_seconds=self._lease_seconds, clock=self._clock)
 
     def lag(self, topic: str, *, group: str) -> list[Lag]:

@@ -77,6 +77,7 @@ class LogFile:
             self._raw = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()
+                self._inode = path.stat().st_ino
             except BaseException:
                 self._raw.close()
                 raise
@@ -97,12 +98,18 @@ class LogFile:
             yield self._raw
 
     def check_room(self, incoming: int) -> None:
-        """Raise StoreUnavailable when `incoming` bytes more would leave too little of the disk for anything else."""
+        """Raise StoreUnavailable when `incoming` bytes more would leave too little of the disk for anything else.
+
+        Also when the file's name has come to mean another file or none: what is written would go with the old one.
+        """
         with self.reading() as raw:
             pages = int(raw.execute("PRAGMA page_count").fetchone()[0])
             free = int(raw.execute("PRAGMA freelist_count").fetchone()[0])
             disk = shutil.disk_usage(self.path.parent)
-            to_come = max(0, pages * PAGE_BYTES - self.path.stat().st_size)  # what is in the write-ahead log only
+            here = self.path.stat()
+        if here.st_ino != self._inode:
+            raise StoreUnavailable(f"log {self.path} was replaced by another file; restart what uses it")
+        to_come = max(0, pages * PAGE_BYTES - here.st_size)  # what is in the write-ahead log only
         growth = incoming + to_come + max(0, incoming - free * PAGE_BYTES)
         if disk.free < growth + min(RESERVE_BYTES, disk.total // 16):
             raise StoreUnavailable(

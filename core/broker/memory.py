@@ -159,14 +159,13 @@ class MemoryBroker(AbstractContextManager["MemoryBroker"]):
         before = self.clock() - int(topic.retention_seconds * 1e9)
         gone = outlived(heads, total=log.total, most=topic.retention_bytes, before=before, last=log.next - 1)
         kept_from = log.first + len(gone)
-        for (name_of_topic, name), group in self._groups.items():
-            lost = (
-                unread(group.seats[part.number].committed, first=log.first, kept_from=kept_from)
-                if (name_of_topic == part.topic)
-                else 0
-            )
-            if lost:
-                logger.warning("retention dropped %d records of %s-%d unread by group %s", lost, *part, name)
+        for (topic_of_group, name), group in self._groups.items():
+            if topic_of_group != part.topic:
+                continue
+            if lost := unread(group.seats[part.number].committed, first=log.first, kept_from=kept_from):
+                logger.warning(
+                    "retention dropped %d records of %s-%d that group %s had not finished", lost, *part, name
+                )
         log.total -= sum(head.size for head in gone)
         log.first = kept_from
         del log.records[: len(gone)]

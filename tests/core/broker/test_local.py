@@ -281,3 +281,19 @@ def test_a_loss_by_retention_names_each_group_once_with_its_sum(path: Path, capl
     assert [line.split()[2] for line in said] == ["200", "50"]
     assert "group c" in said[0]
     assert "group a" in said[1]
+
+
+def test_a_log_whose_file_was_removed_or_replaced_takes_nothing_more(path: Path) -> None:
+    broker = open_log(path)
+    producer = broker.producer()
+    producer.send("frames", b"one", partition=0)
+    path.rename(path.with_name("aside"))
+    with pytest.raises(StoreUnavailable, match="No such file"):
+        producer.flush()
+    path.write_bytes(b"")
+    with pytest.raises(StoreUnavailable, match="was replaced"):
+        producer.flush()
+    path.unlink()
+    path.with_name("aside").rename(path)
+    producer.close()
+    assert values(broker) == [b"one"]

@@ -79,12 +79,12 @@ def test_a_consumer_killed_again_and_again_skips_nothing_and_repeats_nothing_com
                     assert {(int(partition), offset) for offset in range(int(end))} <= read
 
     for _ in range(5):
-        process = start("read_group", path, "a", "worker-1", total)
+        process = start("read_group", path, "worker-1", 60, total)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         time.sleep(random.random() * 0.3)
         follow(kill(process))
-    last = start("read_group", path, "a", "worker-1", total)  # its partitions come at once, though no lease has ended
+    last = start("read_group", path, "worker-1", 60, total)  # its partitions come at once, though no lease has ended
     said, _ = last.communicate(timeout=60)
     follow(said)
     assert committed == [total // 4] * 4
@@ -95,7 +95,7 @@ def test_two_processes_of_a_group_read_everything_once(tmp_path: Path) -> None:
     path, total = tmp_path / "log.sqlite", 900
     with LocalBroker(path) as broker:
         broker.apply([Topic("frames", 4)])
-    readers = [start("read_group", path, "a", member, total) for member in ("worker-1", "worker-2")]
+    readers = [start("read_group", path, member, 60, total) for member in ("worker-1", "worker-2")]
     for reader in readers:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "ready\n"
@@ -114,12 +114,11 @@ def test_the_partitions_of_a_killed_process_go_to_the_others_after_its_lease(tmp
     path, total = tmp_path / "log.sqlite", 120
     with LocalBroker(path) as broker:
         broker.apply([Topic("frames", 4)])
-    killed, heir = (start("read_group", path, "a", member, total) for member in ("worker-1", "worker-2"))
+    killed, heir = (start("read_group", path, member, 2, total) for member in ("worker-1", "worker-2"))
     for reader in (killed, heir):
         assert reader.stdout is not None
         assert reader.stdout.readline() == "ready\n"
-    time.sleep(0.5)
-    kill(killed)
+    kill(killed)  # with all partitions, or two of them
     append(path, "source", most=total).communicate(timeout=60)
     said, _ = heir.communicate(timeout=60)
     assert len({tuple(line.split()[1:3]) for line in said.splitlines() if line.startswith("read")}) == total

@@ -1,4 +1,4 @@
-"""Read as a member of a group until it has committed all of EXPECTED records: read_group LOG GROUP MEMBER EXPECTED.
+"""Read as a member of a group until it has committed all of EXPECTED records: read_group LOG MEMBER LEASE EXPECTED.
 
 Says `read PARTITION OFFSET NAME NUMBER` for each record in hand, then `done PARTITION END` for each commit.
 """
@@ -15,10 +15,15 @@ def say(*words: object) -> None:
     sys.stdout.flush()
 
 
-path, group, member, expected = sys.argv[1:]
-with LocalBroker(Path(path), lease_seconds=3) as broker, broker.consumer("frames", group=group, member=member) as us:
+GROUP = "a"
+path, member, lease, expected = sys.argv[1:]
+with (
+    LocalBroker(Path(path), lease_seconds=float(lease)) as broker,
+    broker.consumer("frames", group=GROUP, member=member) as us,
+):
+    us.heartbeat()
     say("ready")
-    while sum(lag.committed for lag in broker.lag("frames", group=group)) < int(expected):
+    while sum(lag.committed for lag in broker.lag("frames", group=GROUP)) < int(expected):
         messages = us.poll(0.2, most=6)
         for message in messages:
             name, number, _ = message.value.split(b" ", 2)
