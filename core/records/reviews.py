@@ -55,7 +55,12 @@ class Called:
 
 def claim(connection: Connection, frame: FrameId, *, reviewer: str, now: datetime, lease: timedelta = LEASE) -> bool:
     """Take or renew the lease on an undecided frame; False when another reviewer has it, or it is decided."""
-    return _lease(connection, frame, reviewer=reviewer, now=now, lease=lease) and effective(connection, frame) is None
+    if not _lease(connection, frame, reviewer=reviewer, now=now, lease=lease):
+        return False
+    if effective(connection, frame) is None:  # asked under the lease, so that no call comes in between
+        return True
+    release(connection, frame, reviewer=reviewer)
+    return False
 
 
 def release(connection: Connection, frame: FrameId, *, reviewer: str) -> None:

@@ -1,0 +1,204 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import update
+
+from core.broker.protocol import Message, Partition
+from core.database import Database
+from core.records.books import GRACE, Books, Gap, MinuteBook, SessionBook, books, minutes
+from core.records.inspections import record, reject
+from core.records.sessions import report
+from core.tables import rollup_minute
+from core.verdicts import MachineVerdict
+from tests.core.records.conftest import Fresh
+from tests.core.records.rows import NOON, SESSION, captured, inspected, reported
+
+FAIL, INVALID, NO_VERDICT = MachineVerdict.FAIL, MachineVerdict.INVALID, MachineVerdict.NO_VERDICT
+PASS, REVIEW = MachineVerdict.PASS, MachineVerdict.REVIEW
+SOON = NOON + timedelta(seconds=10)
+
+
+def keep(database: Database, *seqs: int) -> None:
+    with database.writing() as connection:
+        record(connection, [inspected(seq) for seq in seqs])
+
+
+def tell(database: Database, triggered: int, *, state: str = "RUNNING", after: float = 5) -> None:
+    with database.writing() as connection:
+        report(connection, reported(triggered, state=state, after=after))
+
+
+def read(database: Database, seconds: float = 10) -> Books:
+    with database.reading() as connection:
+        return books(connection, now=NOON + timedelta(seconds=seconds))
+
+
+def only(found: Books) -> SessionBook:
+    (book,) = found.sessions
+    return book
+
+
+def test_empty_books_balance(database: Database) -> None:
+    found = read(database)
+    assert found == Books(sessions=(), rejected=0, counted=0, rows=0)
+    assert (found.lost, found.duplicates, found.residual, found.expected, found.settled) == (0, 0, 0, 0, True)
+
+
+def test_a_session_that_ended_with_a_verdict_for_each_trigger_is_settled_at_once(database: Database) -> None:
+    with database.writing() as connection:
+        for seq, verdict in enumerate([*MachineVerdict, PASS, FAIL, PASS]):
+            record(connection, [inspected(seq, verdict)])
+    tell(database, 8, state="ENDED")
+    book = only(read(database))
+    assert book.verdicts == {PASS: 3, FAIL: 2, REVIEW: 1, INVALID: 1, NO_VERDICT: 1}
+    assert (book.camera, book.session, book.state, book.triggered, book.captured) == (
+        "ring-top",
+        SESSION,
+        "ENDED",
+        8,
+        8,
+    )
+    assert (book.rows, book.expected, book.residual, book.gaps, book.settled) == (8, 8, 0, (), True)
+
+
+def test_frames_under_way_are_pending_and_not_lost(database: Database) -> None:
+    keep(database, 0, 1, 2)
+    tell(database, 7)
+    found = read(database)
+    book = only(found)
+    assert (book.pending, book.missing, book.lost, book.residual, book.settled) == (4, 0, 0, 4, False)
+    assert (found.lost, found.residual, found.settled) == (0, 4, False)
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "LOST", "ENDED"])
+def test_frames_still_under_way_when_a_session_was_silent_for_the_grace_time_are_lost(
+    database: Database, state: str
+) -> None:
+    keep(database, 0, 1, 2)
+    tell(database, 7, state=state, after=5)
+    settles = 5 + GRACE.total_seconds()
+    assert read(database, settles - 0.001).lost == 0
+    found = read(database, settles)
+    assert (found.lost, found.residual, found.settled) == (4, 4, True)
+
+
+def test_frames_that_were_passed_over_are_gaps_at_once(database: Database) -> None:
+    keep(database, 2, 3, 5, 9)
+    tell(database, 10)
+    book = only(read(database))
+    assert book.gaps == (Gap(0, 1), Gap(4, 4), Gap(6, 8))
+    assert [gap.frames for gap in book.gaps] == [2, 1, 3]
+    assert (book.missing, book.pending, book.lost, book.settled) == (6, 0, 6, False)
+
+
+def test_the_list_of_gaps_is_bounded_and_the_count_is_not(database: Database) -> None:
+    keep(database, *range(1, 101, 2))
+    with database.reading() as connection:
+        every = only(books(connection, now=SOON))
+        none = only(books(connection, now=SOON, most_gaps=0))
+    assert every.gaps == tuple(Gap(seq, seq) for seq in range(0, 40, 2))
+    assert none.gaps == ()
+    assert every.missing == none.missing == 50
+
+
+def test_a_session_that_died_may_have_stored_more_than_it_reported(database: Database) -> None:
+    keep(database, 0, 1, 2, 3)
+    tell(database, 2)
+    book = only(read(database, 120))
+    assert (book.triggered, book.expected, book.residual, book.lost) == (2, 4, 0, 0)
+
+
+def test_a_session_that_reported_no_row_yet_is_in_the_books(database: Database) -> None:
+    tell(database, 3)
+    book = only(read(database))
+    assert (book.rows, book.newest_seq, book.pending, book.gaps) == (0, None, 3, ())
+
+
+def test_a_session_that_never_reported_is_in_the_books_and_settles_by_its_newest_picture(database: Database) -> None:
+    keep(database, 0, 2)
+    book = only(read(database))
+    assert (book.state, book.triggered, book.captured, book.reported_at) == ("", None, None, None)
+    assert (book.expected, book.missing, book.settled) == (3, 1, False)
+    assert only(read(database, 61)).settled
+
+
+def test_a_rejected_message_accounts_for_one_missing_frame(database: Database) -> None:
+    keep(database, 0, 2, 4)
+    tell(database, 5, state="ENDED")
+    with database.writing() as connection:
+        reject(connection, Message(Partition("frames", 0), 1, "", b"", (), SESSION), detail="no seq", now=NOON)
+    found = read(database, 120)
+    assert (found.rejected, found.residual, found.lost) == (1, 1, 1)
+
+
+def test_a_frame_that_the_counters_have_twice_is_a_duplicate(database: Database) -> None:
+    keep(database, 0, 1)
+    assert read(database).duplicates == 0
+    with database.writing() as connection:
+        connection.execute(update(rollup_minute).values(n=rollup_minute.c.n + 1))
+    assert read(database).duplicates == 1
+
+
+def test_sessions_stand_newest_first_and_add_up(database: Database) -> None:
+    with database.writing() as connection:
+        record(connection, [inspected(0, FAIL), inspected(1)])
+        record(connection, [inspected(0, frame=captured(0, session=SESSION + 7))])
+        record(connection, [inspected(0, REVIEW, captured(0, camera="board-top"))])
+    found = read(database)
+    assert [(book.camera, book.session) for book in found.sessions] == [
+        ("ring-top", SESSION + 7),
+        ("board-top", SESSION),
+        ("ring-top", SESSION),
+    ]
+    assert found.verdicts == {PASS: 2, FAIL: 1, REVIEW: 1, INVALID: 0, NO_VERDICT: 0}
+    assert (found.expected, found.rows, found.counted) == (4, 4, 4)
+
+
+def test_since_leaves_out_what_was_over_before_and_counts_the_rest_whole(database: Database) -> None:
+    old = SESSION - 3600 * 10**9
+    with database.writing() as connection:
+        record(connection, [inspected(0, frame=captured(seq, camera="old-top", session=old)) for seq in range(3)])
+        report(connection, reported(3, camera="old-top", session=old, state="ENDED", after=-3500))
+        report(connection, reported(4, camera="quiet-top", session=old, after=5))
+        before = [captured(seq, session=old, captured_at=old + seq) for seq in range(2)]
+        record(connection, [inspected(0, frame=frame) for frame in before])
+        record(connection, [inspected(0, frame=captured(2, session=old, captured_at=SESSION))])
+        found = books(connection, now=SOON, since=NOON + timedelta(seconds=30))
+    assert {(book.camera, book.rows) for book in found.sessions} == {("quiet-top", 0), ("ring-top", 3)}
+    assert (found.rows, found.counted, found.duplicates) == (1, 1, 0)
+
+
+def test_minutes_tell_each_camera_and_minute_of_capture(database: Database) -> None:
+    with database.writing() as connection:
+        record(connection, [inspected(seq, FAIL if seq % 100 == 0 else PASS, model_id=seq % 2) for seq in range(700)])
+        record(connection, [inspected(0, INVALID, captured(0, camera="board-top"), is_late=True)])
+        every = minutes(connection, since=NOON, until=NOON + timedelta(minutes=2))
+        one = minutes(connection, since=NOON + timedelta(seconds=70), until=SOON + GRACE * 9, cameras=["ring-top"])
+    nothing = dict.fromkeys(MachineVerdict, 0)
+    ring = MinuteBook(camera="ring-top", minute=NOON, n=600, verdicts=nothing | {FAIL: 6, PASS: 594}, late=0)
+    later = MinuteBook(camera="ring-top", minute=NOON + GRACE, n=100, verdicts=nothing | {FAIL: 1, PASS: 99}, late=0)
+    board = MinuteBook(camera="board-top", minute=NOON, n=1, verdicts=nothing | {INVALID: 1}, late=1)
+    assert every == [board, ring, later]
+    assert one == [later]
+    assert {book.residual for book in every} == {0}
+
+
+@settings(max_examples=30, deadline=None)
+@given(stored=st.sets(st.integers(0, 70), min_size=1), triggered=st.none() | st.integers(0, 90))
+def test_the_gaps_and_the_pending_frames_are_what_is_missing(
+    fresh: Fresh, stored: set[int], triggered: int | None
+) -> None:
+    with fresh() as database:
+        keep(database, *stored)
+        if triggered is not None:
+            tell(database, triggered)
+        with database.reading() as connection:
+            book = only(books(connection, now=SOON, most_gaps=1000))
+    listed = [seq for gap in book.gaps for seq in range(gap.first, gap.last + 1)]
+    assert listed == sorted(set(range(max(stored))) - stored)
+    assert all(one.last + 1 < two.first for one, two in zip(book.gaps, book.gaps[1:], strict=False))
+    assert (book.missing, book.rows) == (len(listed), len(stored))
+    assert book.expected == max(max(stored) + 1, triggered or 0)
+    assert book.rows + book.missing + book.pending == book.expected
