@@ -12,7 +12,8 @@ ASSETS = Path(__file__).parent / "assets"
 class Mount(Protocol):
     """Puts a component on the page."""
 
-    def __call__(self, *, key: str, data: object, **callbacks: object) -> Any: ...  # noqa: ANN401 - Streamlit's
+    def __call__(self, *, key: str, data: object, **callbacks: object) -> Any:
+        """`data` goes to the script; `on_act_change` and the like are called with what it sends."""
 
 
 @cache

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from core.verdicts import Limits
 
-LONGEST = 640  # px of the drawing; the stored map is smaller
+LONGEST = 800  # px of the drawing; the stored map is smaller
 _STOPS = np.array([0.0, 0.45, 1.0, 2.0])  # 0 = review limit, 1 = fail limit
 _COLOURS = np.array([[240, 196, 84], [240, 160, 40], [226, 74, 42], [168, 18, 44]], dtype=np.float64)  # RGB
-_OPACITY = np.array([0.30, 0.48, 0.64, 0.74])
+_OPACITY = np.array([0.16, 0.32, 0.46, 0.58])
+_DARK, _WHITE = np.array([10.0, 12.0, 14.0]), np.array([255.0, 255.0, 255.0])
+_MARGIN = 12  # px round what is hot, for the outline
+_FAR = 1e6  # px; where the map is flat, no outline passes
 
 
 def heat_values(stored: NDArray[np.uint8], low: float, high: float) -> NDArray[np.float64]:
@@ -21,7 +24,7 @@ def heat_values(stored: NDArray[np.uint8], low: float, high: float) -> NDArray[n
 
 
 def scaled(values: NDArray[np.float64], limits: Limits) -> NDArray[np.float64]:
-    """0 at the review limit, 1 at the fail limit; where none is proved, at half as much again above the review limit."""
+    """0 at the review limit, 1 at the fail limit; where none is proved, 1 stands at one and a half review limits."""
     span = (limits.t_hi - limits.t_lo) if limits.t_hi is not None else 0.5 * abs(limits.t_lo)
     return (values - limits.t_lo) / max(span, 0.05 * abs(limits.t_lo), 1e-9)
 
@@ -29,23 +32,56 @@ def scaled(values: NDArray[np.float64], limits: Limits) -> NDArray[np.float64]:
 def overlay(stored: NDArray[np.uint8], span: tuple[float, float], limits: Limits) -> NDArray[np.uint8]:
     """RGBA of the map (H, W) → (H', W', 4), its longer side LONGEST; clear wherever the review limit is kept.
 
-    span: the score at 0 and at 255. An outline with a white and a dark edge stands where the limit is passed.
+    span: the score at 0 and at 255. An outline with a dark edge stands where the limit is passed.
     """
     height, width = stored.shape
     grow = LONGEST / max(height, width)
     size = max(1, round(width * grow)), max(1, round(height * grow))
-    grown = cv2.resize(heat_values(stored, *span), size, interpolation=cv2.INTER_LINEAR)
-    above = scaled(grown.astype(np.float64, copy=False), limits)
-    hot = above > 0
     painted = np.zeros((size[1], size[0], 4), np.uint8)
-    for channel in range(3):
-        painted[..., channel] = np.interp(above, _STOPS, _COLOURS[:, channel])
-    painted[..., 3] = np.where(hot, np.interp(above, _STOPS, _OPACITY) * 255, 0)
-    painted[~hot] = 0
-    outlines, _ = cv2.findContours(hot.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(painted, outlines, -1, (10, 12, 14, 170), 4, cv2.LINE_AA)
-    cv2.drawContours(painted, outlines, -1, (255, 255, 255, 235), 2, cv2.LINE_AA)
+    grown: NDArray[np.float64] = cv2.resize(heat_values(stored, *span), size, interpolation=cv2.INTER_LINEAR).astype(
+        np.float64, copy=False
+    )
+    above = scaled(grown, limits)
+    if not (above > 0).any():
+        return painted
+    window = _around(above > 0)  # the rest of the map stays clear, so it is not worked on
+    painted[window] = _painted(above[window], blur=max(0.5, grow * 0.4))
     return painted
+
+
+def _around(hot: NDArray[np.bool_]) -> tuple[slice, slice]:
+    rows, columns = np.flatnonzero(hot.any(axis=1)), np.flatnonzero(hot.any(axis=0))
+    return (
+        slice(max(0, int(rows[0]) - _MARGIN), int(rows[-1]) + _MARGIN),
+        slice(max(0, int(columns[0]) - _MARGIN), int(columns[-1]) + _MARGIN),
+    )
+
+
+def _painted(above: NDArray[np.float64], *, blur: float) -> NDArray[np.uint8]:
+    """RGBA of a scaled map; `blur` in pixels smooths away the stored map's own steps."""
+    smooth: NDArray[np.float64] = cv2.GaussianBlur(above, (0, 0), blur).astype(np.float64, copy=False)
+    colour = np.stack([np.interp(smooth, _STOPS, _COLOURS[:, channel]) for channel in range(3)], axis=-1)
+    opacity = np.where(smooth > 0, np.interp(smooth, _STOPS, _OPACITY), 0.0)
+    away = _distance(smooth)
+    colour, opacity = _laid_over(colour, opacity, _DARK, 0.55 * np.clip(2.6 - away, 0.0, 1.0))
+    colour, opacity = _laid_over(colour, opacity, _WHITE, 0.95 * np.clip(1.4 - away, 0.0, 1.0))
+    return np.dstack([colour.round(), (opacity * 255).round()]).astype(np.uint8)
+
+
+def _distance(field: NDArray[np.float64]) -> NDArray[np.float64]:
+    """About how many pixels away the zero line of a smooth field lies; (H, W) → (H, W)."""
+    slopes = np.gradient(field) if min(field.shape) > 1 else (np.zeros_like(field), np.zeros_like(field))
+    steep = np.hypot(slopes[0], slopes[1])
+    return np.where(steep > 1e-9, np.abs(field) / np.maximum(steep, 1e-9), _FAR)
+
+
+def _laid_over(
+    colour: NDArray[np.float64], opacity: NDArray[np.float64], ink: NDArray[np.float64], amount: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ink of some amount (H, W) over a picture with opacity; straight, not premultiplied, alpha."""
+    whole = amount + opacity * (1 - amount)
+    share = np.divide(amount, whole, out=np.zeros_like(amount), where=whole > 0)[..., None]
+    return ink * share + colour * (1 - share), whole
 
 
 def overlay_png(encoded: bytes, span: tuple[float, float], limits: Limits) -> bytes:

@@ -42,7 +42,7 @@ def routes(stores: Stores, live: Live) -> list[Route]:
 
 
 def _health(stores: Stores) -> Endpoint:
-    def health(request: Request) -> Response:
+    def health(_: Request) -> Response:
         try:
             ping(stores.database)
         except FlawlineError as problem:

@@ -123,6 +123,8 @@ NO_MODEL_DO = "Its parts get no verdict and are rejected. Train one: flawline on
 # Review page
 GOOD, UNSURE, BAD_IMAGE, UNDO = "Good", "Unsure", "Bad image", "Undo"
 GOOD_SUB, UNSURE_SUB, BAD_IMAGE_SUB, DEFECT_SUB = "false reject", "to the line lead", "not a part verdict", "defect"
+PASSED_BEFORE = "Passed just before, same camera"
+UNDECIDED = "undecided"
 NOTHING_TO_UNDO = "nothing to undo"
 LAST_CALL = "last: {call}, {ago} ago"
 SEVERITY = "Severity"
@@ -152,6 +154,8 @@ CAUSE = "why"
 # Models page
 MODELS_EMPTY = "No model yet"
 MODELS_EMPTY_DO = "flawline onboard PRODUCT FOLDER learns one from pictures of good parts."
+PRODUCT, VERSION = "Product", "Version"
+ROLLED_BACK = "rolled back from {version}"
 ACTIVATE, ROLL_BACK = "Make active", "Roll back to {version}"
 ACTIVATE_NOTE = "Why (goes into the audit log)"
 ACTIVATE_ASK = "This changes the line: from the next batch on, {product} is judged by {version} instead of {active}."

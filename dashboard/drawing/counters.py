@@ -44,8 +44,9 @@ def counters(tally: Tally, now: datetime) -> Html:
     late = counts.n - min(counts.n, counts.unjudged)
     in_time = figures.percent(late / counts.n if counts.n else None)
     system = f"{figures.count(counts.n_invalid)} · {figures.count(counts.n_no_verdict)}"
+    parts = words.PARTS_DAY if tally.period == day_start(now) else words.PARTS_SHIFT
     return join(
-        _card(words.PARTS_DAY if tally.period == day_start(now) else words.PARTS_SHIFT, figures.count(counts.n), _balance(tally)),
+        _card(parts, figures.count(counts.n), _balance(tally)),
         _card(words.PASS, figures.count(counts.n_pass), words.OF_PARTS.format(share=share)),
         _card(words.FAIL, figures.count(counts.n_fail), words.LAST_HOUR.format(count=figures.count(tally.last_hour)),
               tone="fail" if counts.n_fail else ""),

@@ -124,6 +124,19 @@ def rejects(connection: Connection, since: datetime, *, most: int) -> list[Frame
     return frames_of(connection, connection.execute(statement).all())
 
 
+def passed_before(connection: Connection, frame: Frame, *, most: int) -> list[Frame]:
+    """The last passed parts of the same camera and product before `frame` whose small picture was kept."""
+    wanted = and_(
+        inspections.c.camera == frame.id.camera,
+        inspections.c.captured_at < frame.captured_at,
+        inspections.c.product == frame.product,
+        inspections.c.verdict == str(MachineVerdict.PASS),
+        inspections.c.thumb.is_not(None),
+    )
+    statement = frame_rows().where(wanted).order_by(inspections.c.captured_at.desc()).limit(most)
+    return frames_of(connection, connection.execute(statement).all())
+
+
 def one(connection: Connection, identity: FrameId) -> Frame | None:
     """The row of that identity."""
     statement = frame_rows().where(

@@ -1,1 +1,114 @@
-def show() -> None: ...
+"""The Models page: what each product is judged by, what proves it, and the way forward and back."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from core.errors import FlawlineError
+from core.records import models as records
+from core.records.models import ModelRow
+from core.verdicts import ModelState
+from dashboard import cached, words
+from dashboard.calibration import proof_of
+from dashboard.charts import calibration_chart
+from dashboard.drawing.modelcard import model_card
+from dashboard.drawing.notes import note, trouble
+from dashboard.markup import div
+from dashboard.queries.models import before_active, product_names
+from dashboard.reviewer import reviewer
+
+_TOLD = "models-told"
+_FINAL = (ModelState.DRAFT, ModelState.REJECTED)
+
+
+def show() -> None:
+    """The products' versions, newest first; the active one says why it is."""
+    try:
+        with cached.stores().reading() as connection:
+            names = product_names(connection)
+            rows = {name: records.versions(connection, name) for name in names}
+    except FlawlineError as problem:
+        st.html(trouble(problem))
+        return
+    named = [name for name in names if rows[name]]
+    if not named:
+        st.html(note(words.MODELS_EMPTY, words.MODELS_EMPTY_DO))
+        return
+    product = named[0]
+    if len(named) > 1:
+        product = st.segmented_control(words.PRODUCT, named, default=named[0], label_visibility="collapsed") or named[0]
+    if told := st.session_state.pop(_TOLD, ""):
+        st.toast(told)
+    _product(product, rows[product])
+
+
+def _product(product: str, rows: list[ModelRow]) -> None:
+    cards, chart = st.columns([1.15, 1], gap="medium")
+    with cards:
+        for row in sorted(rows, key=lambda one: one.state is not ModelState.ACTIVE):
+            with st.container(key=f"model-card-{row.id}"):
+                st.html(model_card(row, datetime.now(UTC)))
+                _actions(product, row, rows)
+    with chart, st.container(key="chart-card"):
+        _histogram(rows)
+
+
+def _actions(product: str, row: ModelRow, rows: list[ModelRow]) -> None:
+    if row.state is ModelState.ACTIVE:
+        back = before_active(rows)
+        if back is not None:
+            label = words.ROLL_BACK.format(version=back.version)
+            st.button(label, key=f"back-{row.id}", on_click=_roll_back, args=(back, row))
+    elif row.state not in _FINAL and st.button(words.ACTIVATE, key=f"activate-{row.id}"):
+        _ask(product, row, next((one for one in rows if one.state is ModelState.ACTIVE), None))
+
+
+def _roll_back(back: ModelRow, from_: ModelRow) -> None:
+    _activate(back, words.ROLLED_BACK.format(version=from_.version))
+
+
+@st.dialog(words.ACTIVATE)
+def _ask(product: str, row: ModelRow, active: ModelRow | None) -> None:
+    if active is None:
+        st.write(words.ACTIVATE_FIRST.format(product=product, version=row.version))
+    else:
+        st.write(words.ACTIVATE_ASK.format(product=product, version=row.version, active=active.version))
+    why = st.text_input(words.ACTIVATE_NOTE, max_chars=200, key=f"why-{row.id}")
+    if st.button(words.ACTIVATE, type="primary", key=f"sure-{row.id}"):
+        if not why.strip():
+            st.warning(words.NOTE_NEEDED)
+        elif _activate(row, why.strip()):
+            st.rerun()
+
+
+def _activate(row: ModelRow, why: str) -> bool:
+    try:
+        with cached.stores().writing() as connection:
+            records.activate(connection, row.id, who=reviewer(), note=why, now=datetime.now(UTC))
+    except FlawlineError as problem:
+        st.session_state[_TOLD] = str(problem)
+        st.error(words.REFUSED.format(problem=problem))
+        return False
+    st.session_state[_TOLD] = words.ACTIVATED.format(version=row.version, product=row.product)
+    return True
+
+
+def _histogram(rows: list[ModelRow]) -> None:
+    ordered = sorted(rows, key=lambda one: one.state is not ModelState.ACTIVE)
+    by_version = {row.version: row for row in ordered}
+    st.html(div("fl", div("fl-title", words.HISTOGRAM)))
+    version = ordered[0].version
+    if len(by_version) > 1:
+        chosen = st.segmented_control(
+            words.VERSION, list(by_version), default=version, label_visibility="collapsed", key=f"of-{rows[0].product}"
+        )
+        version = chosen or version
+    proof = proof_of(by_version[version].manifest)
+    if not proof.scores:
+        st.html(div("fl fl-sub", words.NO_CALIBRATION))
+        return
+    st.altair_chart(calibration_chart(proof, st.context.theme.type or "light"), theme=None, width="stretch")
+
+
+if __name__ == "__main__":
+    show()

@@ -26,7 +26,7 @@ from ingest.simulator.parts import CameraFault, SimulatedPart
 from ingest.simulator.simulator import Simulator
 from migrations.upgrade import upgrade
 
-P, F, R, I, N = (
+P, F, R, INV, N = (
     MachineVerdict.PASS, MachineVerdict.FAIL, MachineVerdict.REVIEW, MachineVerdict.INVALID, MachineVerdict.NO_VERDICT
 )  # fmt: skip
 LIMITS = Limits(0.46, 0.62)
@@ -155,7 +155,7 @@ def new_model(product: str, recipe: int, day: int) -> models.NewModel:
         "limits": {"t_lo": LIMITS.t_lo, "t_hi": LIMITS.t_hi},
         "data": {"digest": "a3" * 32, "counts": {"train": 180, "calibration": 220}},
         "architecture": {"backbone": "efficientnet_lite0"},
-        "training": {"seconds": 142.0, "iterations": 900},
+        "training": {"train_seconds": 142.0, "iterations": 900},
         "code_version": "0.1.0",
     }
     metrics = {"image_auroc": 0.991, "pixel_auroc": 0.974, "au_pro": 0.912}
@@ -181,11 +181,11 @@ def _history(made: Plant, now: datetime, parts: int) -> None:
 def _verdict(draw: float, n: int, parts: int, place: int) -> MachineVerdict:
     if n == parts - 1:  # what the tiles show
         return (P, F, R, P)[place % 4]
-    return F if draw < 0.05 else R if draw < 0.11 else I if draw < 0.125 else P
+    return F if draw < 0.05 else R if draw < 0.11 else INV if draw < 0.125 else P
 
 
 def _row(made: Plant, camera: Camera, verdict: MachineVerdict, at: int, seq: int, variant: int) -> Inspected:
-    pool = shots(camera.product)[{P: "good", I: "blur"}.get(verdict, "bad")]
+    pool = shots(camera.product)[{P: "good", INV: "blur"}.get(verdict, "bad")]
     shot = pool[variant % len(pool)]
     frame = FrameCaptured(
         station=camera.station, camera=camera.name, session=ns_of(made.began), seq=seq, captured_at=at,
@@ -202,7 +202,7 @@ def _row(made: Plant, camera: Camera, verdict: MachineVerdict, at: int, seq: int
     }
     return Inspected(
         frame=frame, verdict=verdict, inspected_at=at + 118_000_000, worker="0.1.0 openvino cpu f32",
-        size=len(shot.jpeg), reason="BLUR" if verdict is I else "", detail="", score=score,
+        size=len(shot.jpeg), reason="BLUR" if verdict is INV else "", detail="", score=score,
         limits=LIMITS if judged else None, model_id=None, recipe_version=1, predict_ms=22.0,
         heat_min=0.05, heat_max=score, regions=_regions(shot, score) if verdict in (F, R) else (), **keys,
     )  # fmt: skip
