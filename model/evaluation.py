@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.datasets import LabelledPicture, open_dataset
-from model.fixture import Fixture, FixtureMismatch, resize
+from model.fixture import Fixture, FixtureMismatch
 from model.metrics import PRO_LIMITS, au_pro, auroc, average_precision, components, f1_max, pixel_auroc, wilson_interval
 from model.pictures import PictureUnreadable, read_mask, read_picture
 from model.predictor import Predictor
 from model.runtimes import RuntimeName
 
-HALF = 128  # of 255: an input pixel is defective when at least half of its area is
+HALF = 0.5  # an input pixel is defective when at least half of its area is
 MOST_MEGAPIXELS = 64  # of maps kept at full width; more are kept in half precision
 
 
@@ -122,17 +122,16 @@ def mask_on_input(mask: NDArray[np.bool_], fixture: Fixture) -> tuple[NDArray[np
     number = components(part)
     vanished = 0
     for defect in range(1, int(number.max(initial=0)) + 1):
-        covered = resize(np.where(number == defect, 255, 0).astype(np.uint8), (inner_width, inner_height))
-        if covered.max() < HALF:
+        covered = _covered(number == defect, (inner_width, inner_height))
+        chosen = covered >= HALF
+        if not chosen.any():
             vanished += 1
-            covered = _finely(number == defect, (inner_width, inner_height))
-            inside |= covered == covered.max()
-        else:
-            inside |= covered >= HALF
+            chosen = covered == covered.max()
+        inside |= chosen
     return laid, vanished
 
 
-def _finely(defect: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:
+def _covered(defect: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:
     """Share of each input pixel that a defect covers, in floats: 8 bits would lose the smallest ones."""
     return np.asarray(cv2.resize(defect.astype(np.float32), size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
@@ -146,7 +145,7 @@ def _judge(predictor: Predictor, picture: LabelledPicture, *, half: bool) -> _Ju
     _, (x, y, width, height) = predictor.fixture.window(size)  # what is mirrored around it is no test pixel
     window = slice(y, y + height), slice(x, x + width)
     mask, vanished = _truth(picture, size, predictor.fixture)
-    heat = prediction.map[window].astype(np.float16 if half else np.float32)
+    heat: NDArray[np.floating] = prediction.map[window].astype(np.float16) if half else prediction.map[window]
     return _Judged(picture, prediction.score, heat, None if mask is None else mask[window], vanished, seconds)
 
 

@@ -45,8 +45,8 @@ class TrainingPlan:
     """How to train.
 
     budget: for all stages together. teacher_share: of it for the teacher, when staged. rates: constant, or along a
-    cosine from the start value to 5 % of it. checkpoint: where to write one each minute, and where to resume from if there is
-    one. fingerprint: names the run in the checkpoint.
+    cosine from the start value to 5 % of it. checkpoint: where to write one each minute, and where to resume from if
+    there is one. fingerprint: names the run in the checkpoint.
     """
 
     budget: Budget
