@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -93,12 +93,11 @@ def open_database(url: str, *, busy_seconds: float = 10) -> Database:
     path = file_of(url)
     if path is not None and not path.exists():
         raise SettingsInvalid(f"no database at {path}; {_UPGRADE} to make it")
-    engine = make_engine(url, busy_seconds=busy_seconds)
-    try:
+    with ExitStack() as unless_checked:
+        engine = make_engine(url, busy_seconds=busy_seconds)
+        unless_checked.callback(engine.dispose)
         _check_revision(engine)
-    except BaseException:
-        engine.dispose()
-        raise
+        unless_checked.pop_all()
     return Database(engine)
 
 
@@ -125,7 +124,9 @@ def make_engine(url: str, *, busy_seconds: float = 10, foreign_keys: bool = True
     return engine
 
 
-def insert_new(connection: Connection, into: Table, rows: Sequence[Row], key: Sequence[Column[Any]]) -> set[tuple[Any, ...]]:
+def insert_new(
+    connection: Connection, into: Table, rows: Sequence[Row], key: Sequence[Column[Any]]
+) -> set[tuple[Any, ...]]:
     """Insert what is not there yet; return the values of `key` of the rows that are new.
 
     Rows go in the order of their primary key: two workers that hold the same rows then wait for each other instead
