@@ -25,9 +25,9 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupt
 
 
 def onboard(
-    product: Product, folder: Folder, budget: Budget = "180s", size: Size = 256, backbone: Backbone = "efficientnet_lite0",
-    ablation: Ablation = "rd-e+gii", roi: Roi = None, seed: Seed = 0, review_rate: ReviewRate = 0.01,
-    fail_rate: FailRate = 0.002, textures: Textures = None, resume: Resume = False, json_file: Json = None,
+    product: Product, folder: Folder, budget: Budget = "180s", size: Size = 256,
+    backbone: Backbone = "efficientnet_lite0", ablation: Ablation = "rd-e+gii", roi: Roi = None, seed: Seed = 0,
+    review_rate: ReviewRate = 0.01, fail_rate: FailRate = 0.002, textures: Textures = None, resume: Resume = False, json_file: Json = None,
 ) -> None:  # fmt: skip
     """Teach a product: good pictures in; a trained, calibrated, [bold]active[/] model out."""
     from cli.teach import Asked, teach
@@ -37,11 +37,11 @@ def onboard(
 
 
 def train(
-    product: Product, folder: Folder, budget: Budget = "180s", size: Size = 256, backbone: Backbone = "efficientnet_lite0",
-    ablation: Ablation = "rd-e+gii", roi: Roi = None, seed: Seed = 0, review_rate: ReviewRate = 0.01,
-    fail_rate: FailRate = 0.002, textures: Textures = None, resume: Resume = False, json_file: Json = None,
+    product: Product, folder: Folder, budget: Budget = "180s", size: Size = 256,
+    backbone: Backbone = "efficientnet_lite0", ablation: Ablation = "rd-e+gii", roi: Roi = None, seed: Seed = 0,
+    review_rate: ReviewRate = 0.01, fail_rate: FailRate = 0.002, textures: Textures = None, resume: Resume = False, json_file: Json = None,
 ) -> None:  # fmt: skip
-    """Train a candidate: as onboard, but the model in use stays; activate the new one when you have seen its figures."""
+    """Train a candidate: as onboard, but the model in use stays until you activate the new one."""
     from cli.teach import Asked, teach
 
     asked = Asked(budget, size, backbone, ablation, roi, seed, review_rate, fail_rate, textures)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import err, out, progress
+from cli.console import err, out
 
 worker = typer.Typer(
     no_args_is_help=True, help="Run one role of the line in this process; `flawline up` runs them all."
@@ -84,10 +84,9 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Another seed is another shift of the same product.")] = 0,
 ) -> None:
     """Render a simulated product as a data set in MVTec AD layout: good parts, defects of every kind, their masks."""
-    from ingest.simulator import write_dataset
+    from cli.simulate import write_pictures
 
-    with progress() as report:
-        write_dataset(product, folder, train=train, test=test, seed=seed, progress=report)
+    write_pictures(product, folder, train=train, test=test, seed=seed)
     out.print(f"{train} pictures to learn from and {test} to test on are in {folder}")
     err.print(f"next: flawline onboard {product} {folder}")
 

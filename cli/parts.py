@@ -64,4 +64,4 @@ def prepare(settings: Settings, line: Line | None = None) -> None:
     with broker(settings) as log, database(settings) as books:
         log.apply(topics(settings, line))
         with books.writing() as connection:
-            line_records.register(connection, line, now())
+            line_records.register(connection, line, now=now())

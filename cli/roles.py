@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import parts
+from core import logs
 from core.line import read_line
 from core.messages import CAMERAS, FRAMES
 from core.settings import Settings, read_settings
@@ -30,8 +31,8 @@ def run_inspection(*, name: str, supervised: bool, ready: Path | None) -> None:
     settings, stop = _begin(supervised=supervised)
     threads = settings.worker.threads or None
 
-    def open_predictor(path: Path) -> Predictor:
-        return Predictor.load(path, runtime=settings.worker.runtime, threads=threads)
+    def open_predictor(path: Path, sha256: str) -> Predictor:
+        return Predictor.load(path, runtime=settings.worker.runtime, threads=threads, sha256=sha256)
 
     with ExitStack() as stack:
         database = stack.enter_context(parts.database(settings))
@@ -97,23 +98,24 @@ def run_dashboard(port: int | None, *, supervised: bool) -> None:
     from dashboard.serve import run
 
     settings = read_settings()
-    if supervised:
-        stop = Stop()
-        _watch_parent(stop)
-    run(settings, port=port)
+    if port is not None:
+        settings = settings.model_copy(update={"dashboard": settings.dashboard.model_copy(update={"port": port})})
+    logs.configure(settings)
+    _watch_parent(supervised=supervised)
+    run(settings)
 
 
 def _begin(*, supervised: bool) -> tuple[Settings, Stop]:
     settings, stop = parts.begin()
-    if supervised:
-        _watch_parent(stop)
+    _watch_parent(supervised=supervised)
     return settings, stop
 
 
-def _watch_parent(stop: Stop) -> None:
-    from workers.supervisor import stop_with_parent
+def _watch_parent(*, supervised: bool) -> None:
+    if supervised:
+        from workers.supervisor import end_with_parent
 
-    stop_with_parent(stop, sys.stdin.fileno())
+        end_with_parent(sys.stdin.fileno())
 
 
 def _pace(settings: Settings) -> "Pace":

@@ -19,13 +19,13 @@ def db_upgrade(
 ) -> None:
     """Bring the tables to this version; safe to run at any time, and twice."""
     from core.settings import read_settings
-    from migrations.upgrade import current, upgrade
+    from migrations.upgrade import script, upgrade
 
-    settings = read_settings()
-    settings.data.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.database_url, revision, sql=sql)
-    if not sql:
-        out.print(f"the database is at revision {current(settings.database_url)}")
+    url = read_settings().database_url
+    if sql:
+        out.print(script(url, revision), soft_wrap=True)
+        return
+    out.print(f"the database is at revision {upgrade(url, revision)}")
 
 
 @db.command("current")

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from core.blobs import BlobStore, Kind, drop_older
 from core.broker.protocol import Broker
@@ -40,7 +41,7 @@ class Housekeeper:
         """Drop what is past its time; return the number of log records and pictures dropped."""
         dropped = self._try("log records", self._broker.retain)
         for kind, life in self._keep.items():
-            dropped += self._try(f"pictures of kind {kind}", lambda k=kind, t=life: self._drop(k, t))
+            dropped += self._try(f"pictures of kind {kind}", partial(self._drop, kind, life))
         return dropped
 
     def run(self, stop: Stop) -> None:

@@ -16,7 +16,7 @@ from core import faults
 from core.broker.protocol import Message, Producer
 from core.database import Database
 from core.errors import BadFrame
-from core.messages import VERDICTS, FrameCaptured, FrameInspected
+from core.messages import VERDICTS, FrameCaptured, FrameId, FrameInspected
 from core.records import inspections
 from core.records.inspections import Inspected, RegionRow
 from core.times import utc_of
@@ -87,7 +87,7 @@ class Inspector:
             else:
                 by_product[one.frame.product].append(place)
         for product, places in by_product.items():
-            pictures = [taken[place].picture for place in places]
+            pictures = [picture for place in places if (picture := taken[place].picture) is not None]
             for place, judgement in zip(places, self._judge_product(product, pictures), strict=True):
                 judgements[place] = judgement
         now = self._now()
@@ -95,7 +95,7 @@ class Inspector:
             _in_time(one.frame, judgement, now) for one, judgement in zip(taken, judgements, strict=True) if judgement
         ]
 
-    def _judge_product(self, product: str, pictures: Sequence[Picture | None]) -> list[Judgement]:
+    def _judge_product(self, product: str, pictures: Sequence[Picture]) -> list[Judgement]:
         found = self._shelf.find(product)
         if isinstance(found, Unknown):
             unknown = BadFrame(found.detail, InvalidReason.WRONG_PRODUCT)
@@ -118,11 +118,10 @@ class Inspector:
         return [_scored(j, next(predictions), found.limits, share) if j.by else j for j in judgements]
 
     def _record(self, taken: Sequence[Taken], judgements: Sequence[Judgement]) -> None:
-        rows = {
-            one.frame.id: self._row(one.frame, one, judgement)
-            for one, judgement in reversed(list(zip(taken, judgements, strict=True)))
-            if one.frame
-        }
+        rows: dict[FrameId, Inspected] = {}
+        for one, judgement in zip(taken, judgements, strict=True):
+            if one.frame and one.frame.id not in rows:  # a frame that was sent twice is judged once
+                rows[one.frame.id] = self._row(one.frame, one, judgement)
         faults.reach("inspect_after_blobs")
         with self._database.writing() as connection:
             new = inspections.record(connection, list(rows.values()))

@@ -115,7 +115,7 @@ def shrunk(picture: NDArray[Pixel], side: int) -> NDArray[Pixel]:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=picture.dtype)
 
 
-def _encoded(suffix: str, pixels: NDArray[np.uint8], options: list[int]) -> bytes:
+def _encoded(suffix: str, pixels: cv2.typing.MatLike, options: list[int]) -> bytes:
     done, data = cv2.imencode(suffix, pixels, options)
     if not done:
         raise ValueError(f"OpenCV could not encode a {pixels.shape} picture as {suffix}")

@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 from core.blobs import BlobMissing, BlobStore
 from core.database import Database
-from core.errors import ModelUnusable
+from core.errors import ModelUnusable, StoreUnavailable
 from core.recipes import Recipe
 from core.records import models, products, recipes
 from core.records.models import ModelRow
 from core.verdicts import Limits, NoVerdictReason
 from model.errors import ModelFileInvalid, RuntimeUnavailable
-from model.model_file import sha256_of
 from model.predictor import Predictor
 from model.regions import RegionRule
 from model.runtimes import Fingerprint
@@ -61,7 +60,7 @@ class Unknown:
     detail: str
 
 
-OpenPredictor = Callable[[Path], Predictor]
+OpenPredictor = Callable[[Path, str], Predictor]  # a model file and its SHA-256
 
 
 class Shelf:
@@ -137,23 +136,24 @@ class Shelf:
         try:
             if not path.exists():
                 self._fetch(row, path)
-            if sha256_of(path) != row.sha256:
-                path.unlink()
-                raise ModelUnusable(
-                    f"{row.blob} is not the file that was registered (SHA-256 differs); restore or retrain it"
-                )
-            predictor = self._open(path)
+            return self._open(path, row.sha256)
         except BlobMissing as problem:
-            raise ModelUnusable(f"{problem}; restore it from a backup or retrain") from problem
-        except (ModelFileInvalid, RuntimeUnavailable) as problem:
+            raise ModelUnusable(f"{problem}; restore it from a backup or train again") from problem
+        except ModelFileInvalid as problem:
+            path.unlink(missing_ok=True)  # the next try fetches it anew
             raise ModelUnusable(str(problem)) from problem
-        return predictor
+        except RuntimeUnavailable as problem:
+            raise ModelUnusable(str(problem)) from problem
 
     def _fetch(self, row: ModelRow, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        data = self._blobs.get(row.blob)
         scratch = path.with_suffix(".partial")
-        scratch.write_bytes(self._blobs.get(row.blob))
-        scratch.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_bytes(data)
+            scratch.replace(path)
+        except OSError as problem:
+            raise StoreUnavailable(f"{path}: the model file cannot be written here ({problem.strerror})") from problem
 
 
 def _limits(predictor: Predictor, recipe: Recipe) -> Limits:

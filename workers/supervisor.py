@@ -6,6 +6,7 @@ end and stop by themselves, so that a second start never meets survivors of the 
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,8 +16,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
-
-from core.stop import Stop
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +40,12 @@ class _Child:
     pause: float = FIRST_PAUSE
     due: float = 0.0
     starts: int = 0
-    wanted: bool = True
+    wanted: bool = False
     output: IO[bytes] | None = field(default=None, repr=False)
 
 
 class Supervisor(AbstractContextManager["Supervisor"]):
-    """Owns the child processes; leaving its `with` stops them, last started first."""
+    """Owns the child processes; leaving its `with` stops them."""
 
     def __init__(self, roles: Sequence[Role], environment: Mapping[str, str], *,
                  logs: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
@@ -56,12 +55,20 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         self._clock = clock
 
     def __enter__(self) -> Self:
-        for child in self._children.values():
-            self._start(child)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop(*reversed(self._children))
+
+    def start(self, *names: str) -> None:
+        """Start these roles and keep them alive from now on."""
+        for name in names:
+            self._children[name].wanted = True
+            self._start(self._children[name])
+
+    def names(self, prefix: str = "") -> list[str]:
+        """The roles whose names begin so."""
+        return [name for name in self._children if name.startswith(prefix)]
 
     def tend(self) -> None:
         """Restart what has died and whose pause is over. Call it a few times a second."""
@@ -138,12 +145,12 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         child.process = None
 
 
-def stop_with_parent(stop: Stop, pipe: int) -> None:
-    """Set the flag when the other end of `pipe`, a file descriptor, closes: the supervisor is gone."""
+def end_with_parent(pipe: int) -> None:
+    """Ask this process to stop when the other end of `pipe`, a file descriptor, closes: the supervisor is gone."""
 
     def watch() -> None:
         while os.read(pipe, 1024):
             pass
-        stop.asked = True
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()

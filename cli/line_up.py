@@ -1,0 +1,82 @@
+"""`flawline up`: the roles of one line on one machine, each a process of its own, kept alive until Ctrl-C."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cli import parts
+from cli.console import err
+from core.errors import StoreUnavailable
+from core.line import Line, read_line
+from core.settings import Settings, environment_of
+from core.stop import Stop
+from workers.supervisor import Role, Supervisor
+
+log = logging.getLogger(__name__)
+
+READY_WITHIN = 180.0  # s: loading and compiling the models on a slow machine
+
+
+def roles_of(settings: Settings, line: Line, line_file: Path, *, dashboard: bool) -> tuple[list[Role], list[Role]]:
+    """The roles that must work before pictures are taken, and those that take them."""
+    supervised = "--supervised"
+    inspection = ("worker", "inspection", "--name", "inspection-1", supervised, "--ready", str(ready_file(settings)))
+    first = [
+        Role("inspection", inspection),
+        Role("books", ("worker", "books", supervised)),
+        Role("housekeeping", ("worker", "housekeeping", supervised)),
+    ]
+    if dashboard:
+        first.append(Role("dashboard", ("dashboard", supervised)))
+    source = ("--line", str(line_file), supervised)
+    cameras = [Role(f"capture {camera.name}", ("worker", "capture", camera.name, *source)) for camera in line.camera]
+    return first, cameras
+
+
+def ready_file(settings: Settings) -> Path:
+    """The file that the inspection role touches when its models are loaded."""
+    return settings.data / "inspection.ready"
+
+
+@contextmanager
+def running(
+    settings: Settings, stop: Stop, *, line_file: Path, dashboard: bool, logs: Path | None = None
+) -> Iterator[Supervisor]:
+    """All roles of the line; cameras start when inspection is ready, so that no part is late for want of a model."""
+    line = read_line(line_file)
+    parts.prepare(settings, line)
+    first, cameras = roles_of(settings, line, line_file, dashboard=dashboard)
+    ready_file(settings).unlink(missing_ok=True)
+    with Supervisor([*first, *cameras], environment_of(settings), logs=logs) as supervisor:
+        supervisor.start(*(role.name for role in first))
+        _wait_until_ready(settings, stop, supervisor)
+        if not stop.asked:
+            supervisor.start(*(role.name for role in cameras))
+        yield supervisor
+
+
+def run_line(line_file: Path | None, *, dashboard: bool) -> None:
+    """Run the line until asked to stop. Raises SettingsInvalid without a usable line file."""
+    settings, stop = parts.begin()
+    path = line_file or settings.line_path
+    with running(settings, stop, line_file=path, dashboard=dashboard) as supervisor:
+        if dashboard:
+            err.print(
+                f"the line runs; pages at http://{settings.dashboard.host}:{settings.dashboard.port} (Ctrl-C stops)"
+            )
+        while not stop.asked:
+            supervisor.tend()
+            time.sleep(0.2)
+        err.print("stopping: cameras first, then the rest; what is not judged yet waits in the log")
+        supervisor.stop(*supervisor.names("capture "))
+
+
+def _wait_until_ready(settings: Settings, stop: Stop, supervisor: Supervisor) -> None:
+    limit = time.monotonic() + READY_WITHIN
+    while not stop.asked and not ready_file(settings).exists():
+        if time.monotonic() > limit:
+            raise StoreUnavailable(f"inspection was not ready within {READY_WITHIN:.0f} s; its log says why")
+        supervisor.tend()
+        time.sleep(0.05)
