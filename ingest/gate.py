@@ -133,6 +133,12 @@ class Gate:
             )
         if normal is None:
             return None
+        return self._misplaced_or_blurred(look, normal, shift, response)
+
+    @staticmethod
+    def _misplaced_or_blurred(
+        look: _Look, normal: _Baseline, shift: float, response: float
+    ) -> tuple[InvalidReason, str] | None:
         if look.focus < normal.least_focus:
             ratio = look.focus / max(normal.focus, 1e-9)
             return InvalidReason.BLUR, f"sharpness is {ratio:.0%} of this session's; check focus and shutter"
@@ -217,14 +223,14 @@ def _measure(picture: Picture) -> _Look:
         mean=float(grey.mean()),
         clipped=float(np.count_nonzero(grey >= 250)) / grey.size,
         focus=_sharpness(grey),
-        fingerprint=zlib.crc32(np.ascontiguousarray(picture)),
+        fingerprint=zlib.crc32(np.ascontiguousarray(picture).data),
         small=small,
         edges=np.asarray(cv2.GaussianBlur(edges, (0, 0), 1.0), np.float32),
     )
 
 
 def _sharpness(grey: NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian over the variance of grey (VM-3), after a blur of one pixel that takes off the noise."""
+    """Variance of the Laplacian over that of grey (VM-3), after a blur of one pixel that takes off the noise."""
     height, width = grey.shape
     top, left = max(0, (height - _FOCUS_SIDE) // 2), max(0, (width - _FOCUS_SIDE) // 2)
     window = grey[top : top + _FOCUS_SIDE, left : left + _FOCUS_SIDE].astype(np.float32)

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterable
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -44,7 +45,7 @@ class Simulator:
     Everything about part `n` follows from (product, seed, n). defect_rate: share of defective parts. subtle: share
     of the defects that are barely visible. faults: ranges of parts during which the camera misbehaves; fault_rate:
     share of further parts with a fault drawn at random. Raises ValueError for an unknown product or a share
-    outside 0..1. Construction takes about a second, a picture a few milliseconds.
+    outside 0..1. The first construction in a process takes about two seconds, a picture a few milliseconds.
     """
 
     def __init__(
@@ -68,9 +69,7 @@ class Simulator:
         self._subtle = subtle
         self._fault_rate = fault_rate
         self._faults = tuple(faults)
-        # The product and its camera are the same for every seed: another seed is another shift, not another line.
-        self._product = _build(product, np.random.default_rng([zlib.crc32(product.encode()), 1]))
-        self._camera = Camera(np.random.default_rng([zlib.crc32(product.encode()), 2]), shadow=self._product.shadow)
+        self._product, self._camera = _line_of(product)
 
     @property
     def kinds(self) -> tuple[DefectKind, ...]:
@@ -159,6 +158,14 @@ class Simulator:
     def _rng(self, part: int, purpose: str) -> Generator:
         """An own generator for each purpose, so that a change to one draws nothing from another."""
         return np.random.default_rng([self.seed, zlib.crc32(f"{self.product}/{purpose}".encode()), part])
+
+
+@cache
+def _line_of(product: str) -> tuple[Product, Camera]:
+    """The product and its camera, built once in a process: another seed is another shift, not another line."""
+    product_rng, camera_rng = (np.random.default_rng([zlib.crc32(product.encode()), part]) for part in (1, 2))
+    built = _build(product, product_rng)
+    return built, Camera(camera_rng, shadow=built.shadow)
 
 
 def _build(product: str, rng: Generator) -> Product:

@@ -69,6 +69,7 @@ class CameraSource:
         self._fresh = threading.Condition()
         self._thread: threading.Thread | None = None
         self._newest: MatLike | None = None
+        self._newest_at = 0
         self._count = 0  # frames so far; guarded by _fresh, as are the fields around it
         self._read_count = 0
         self._last_frame = time.monotonic()
@@ -122,12 +123,13 @@ class CameraSource:
             left = max(until - time.monotonic(), 0.0)
             if not self._fresh.wait_for(lambda: self._count > self._read_count, left):
                 return None
-            newest, passed = self._newest, self._count - self._read_count - 1
+            newest, taken_at, passed = self._newest, self._newest_at, self._count - self._read_count - 1
             self._read_count = self._count
         assert newest is not None
         overdue = self._pace.passed()
+        missed = overdue if self._rate > 0 else passed
         picture: Picture = np.asarray(cv2.cvtColor(newest, cv2.COLOR_BGR2RGB), np.uint8)
-        return Grabbed(picture=picture, name=self._name, missed=overdue if self._rate > 0 else passed)
+        return Grabbed(picture=picture, name=self._name, missed=missed, captured_at=taken_at)
 
     def claim(self, grabbed: Grabbed, claim: Claim) -> None:
         """A live frame cannot be taken again."""
@@ -184,6 +186,7 @@ class CameraSource:
                 _log.info("%s: connected, %dx%d px", self._name, *size)
             self._size, self._problem = size, ""
             self._newest = frame if frame.ndim == 3 else np.repeat(frame[..., None], 3, axis=2)
+            self._newest_at = time.time_ns()
             self._count += 1
             self._last_frame = time.monotonic()
             self._fresh.notify_all()

@@ -7,7 +7,7 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from core.errors import SettingsInvalid
-from ingest.simulator import PRODUCTS, CameraFault
+from ingest.simulator import PRODUCTS, CameraFault, Simulator
 from ingest.sources.camera import CameraSource, opener, redacted
 from ingest.sources.folder import FolderSource
 from ingest.sources.simulator import Look, SimulatorSource
@@ -30,6 +30,14 @@ EXAMPLES = (
     "camera:0",
     "rtsp://host/stream",
 )
+
+
+def simulator_of(url: str) -> Simulator:
+    """The simulator behind a `simulator:` URL, which knows the truth about each part. Raises SettingsInvalid."""
+    source = open_source(url)
+    if not isinstance(source, SimulatorSource):
+        raise SettingsInvalid(f"source {redacted(url)!r} is no simulator: nobody knows the truth about its parts")
+    return source.simulator()
 
 
 def open_source(url: str, *, notes: Path | None = None, owner: str = "") -> Source:

@@ -43,7 +43,7 @@ class SimulatorSource:
 
     def __enter__(self) -> Self:
         if self._simulator is None:
-            self._simulator = self._look.simulator(self._product, self._seed)
+            self._simulator = self.simulator()
         self._pace = Pace(self._rate)
         return self
 
@@ -51,6 +51,10 @@ class SimulatorSource:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to close."""
+
+    def simulator(self) -> Simulator:
+        """The simulator itself, which knows the truth about each part. Raises SettingsInvalid as the class says."""
+        return self._simulator or self._look.simulator(self._product, self._seed)
 
     @property
     def state(self) -> SourceState:

@@ -35,7 +35,8 @@ class Grabbed:
     encoded: a file's own bytes, b"" for none. picture: (H, W, 3) uint8 RGB where there are no encoded bytes.
     part_id: the part's own number where the source knows one. missed: triggers that passed unread just before this
     one. key: the source's own handle for `claim` and `done`. again: set when this picture was claimed before a crash;
-    it must keep that identity. problem: why the bytes are missing or incomplete, in words.
+    it must keep that identity. problem: why the bytes are missing or incomplete, in words. captured_at: ns UTC where
+    the source knows it better than the reader, else 0.
     """
 
     encoded: bytes = b""
@@ -46,6 +47,7 @@ class Grabbed:
     key: str = ""
     again: Claim | None = None
     problem: str = ""
+    captured_at: int = 0
 
 
 class Source(AbstractContextManager["Source"], Protocol):

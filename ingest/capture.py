@@ -1,0 +1,236 @@
+"""The capture loop of one camera: grab, stamp, gate, encode, append to the log durably, and keep the camera's books."""
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+
+from core import faults
+from core.broker.protocol import Producer
+from core.errors import SourceUnavailable, StoreUnavailable
+from core.line import Camera
+from core.messages import CAMERAS, FRAMES, CameraReported, FrameCaptured
+from core.settings import PictureSettings
+from core.stop import Stop
+from ingest.encoder import Codec
+from ingest.gate import Gate
+from ingest.preparing import prepare
+from ingest.sources.source import Claim, Grabbed, Source, SourceState
+
+REPORT_SECONDS = 1.0
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.25, 5.0
+GRACE_SECONDS = 10.0
+"""How long a picture that could not be appended is tried again after the process was asked to end."""
+REPORTS_PARTITION = 0  # the topic of camera reports has one
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Held:
+    """A picture on its way into the log, and how far it got."""
+
+    grabbed: Grabbed
+    frame: FrameCaptured
+    value: bytes
+    claimed: bool = False
+    sent: bool = False
+
+
+class Capture:
+    """Takes the pictures of one camera from an opened source into topic `frames`.
+
+    A picture is safe when the producer's flush returns; until then it is held and tried again, and nothing more is
+    read: files wait, a live camera counts the triggers that pass meanwhile. The session is the time of construction
+    in ns; numbers run from 0 and skip those triggers, so that each shows as a gap. `codec` may be set before the
+    first step.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        source: Source,
+        producer: Producer,
+        *,
+        partition: int,
+        pictures: PictureSettings,
+        stop: Stop,
+    ) -> None:
+        self._camera, self._source, self._producer = camera, source, producer
+        self._partition, self._pictures, self._stop = partition, pictures, stop
+        self.codec = Codec.JPEG
+        self.session = time.time_ns()
+        self.triggered = 0
+        self.captured = 0
+        self._gate = Gate() if camera.gate else None
+        self._held: _Held | None = None
+        self._trouble = ""  # why the source cannot be read now
+        self._report_due = time.monotonic()
+        self._report_stuck = False
+        self._backoff = FIRST_BACKOFF
+
+    @property
+    def ended(self) -> bool:
+        """Whether the source has no more pictures and the last one is in the log."""
+        return self._held is None and self._source.state is SourceState.ENDED
+
+    def run(self) -> None:
+        """Take pictures until asked to stop or the source ends, then write the last report."""
+        while not self._stop.asked and not self.ended:
+            self.step()
+        self.finish()
+
+    def step(self, timeout: float = 0.5) -> bool:
+        """Deal with at most one picture, waiting at most `timeout` seconds for it; whether one reached the log."""
+        if self._held is None:
+            self._held = self._next(timeout)
+        appended = self._held is not None and self._append(self._held)
+        if self._held is None and time.monotonic() >= self._report_due:
+            self._report()
+        return appended
+
+    def finish(self) -> None:
+        """Bring the picture at hand into the log, as far as the log answers in time, and report the end."""
+        until = time.monotonic() + GRACE_SECONDS
+        while self._held is not None and time.monotonic() < until:
+            self._append(self._held)
+        if self._held is not None:
+            _log.error("%s: frame %s could not be appended before the end", self._camera.name, self._held.frame.id)
+        self._report(state=SourceState.ENDED)
+
+    def _next(self, timeout: float) -> _Held | None:
+        try:
+            grabbed = self._source.read(timeout)
+        except SourceUnavailable as problem:
+            self._trouble = str(problem)
+            self._wait(problem)
+            return None
+        if grabbed is None:
+            return None
+        self._trouble = ""
+        claim = grabbed.again
+        if claim is None:
+            self.triggered += grabbed.missed
+            claim = Claim(self.session, self.triggered, grabbed.captured_at or time.time_ns())
+            self.triggered += 1
+        return self._prepare(grabbed, claim)
+
+    def _prepare(self, grabbed: Grabbed, claim: Claim) -> _Held:
+        """The picture in its envelope."""
+        # a picture that is taken again after a crash belongs to another session: no neighbour to compare it with
+        gate = self._gate if grabbed.again is None else None
+        limits = self._pictures
+        ready = prepare(
+            grabbed, gate, codec=self.codec, max_pixels=limits.max_pixels, most_bytes=limits.inline_max_bytes
+        )
+        camera = self._camera
+        frame = FrameCaptured(
+            station=camera.station,
+            camera=camera.name,
+            session=claim.session,
+            seq=claim.seq,
+            captured_at=claim.captured_at,
+            product=camera.product,
+            part_id=grabbed.part_id,
+            lot=camera.lot,
+            view=camera.view,
+            deadline_ms=camera.deadline_ms,
+            encoding=ready.encoding,
+            width=ready.width,
+            height=ready.height,
+            gate=ready.gate.reason or "",
+            gate_detail=ready.gate.detail,
+            sha256=hashlib.sha256(ready.value).hexdigest(),
+        )
+        return _Held(grabbed, frame, ready.value, claimed=grabbed.again is not None)
+
+    def _append(self, held: _Held) -> bool:
+        """Claim, send and flush, going on where the last try stopped; True when the picture is safe."""
+        frame = held.frame
+        try:
+            if not held.claimed:
+                self._source.claim(held.grabbed, Claim(frame.session, frame.seq, frame.captured_at))
+                held.claimed = True
+            if not held.sent:
+                # a failed flush keeps the record in the producer: it must not be handed over twice
+                self._producer.send(
+                    FRAMES, held.value, partition=self._partition, key=frame.camera, headers=frame.headers()
+                )
+                held.sent = True
+            self._producer.flush()
+        except StoreUnavailable as problem:
+            self._wait(problem)
+            return False
+        faults.reach("capture_after_append")
+        self._held = None
+        self._backoff = FIRST_BACKOFF
+        self._source.done(held.grabbed)
+        if held.grabbed.again is None:
+            self.captured += 1
+        else:
+            self._report_old(frame)
+        return True
+
+    def _report(self, state: SourceState | None = None) -> None:
+        """Say how the camera is doing; a report that cannot be written is no reason to stop taking pictures."""
+        self._report_due = time.monotonic() + REPORT_SECONDS
+        if self._report_stuck and not self._flushed():
+            return
+        source = self._source
+        state = state or (SourceState.LOST if self._trouble else source.state)
+        report = CameraReported(
+            camera=self._camera.name,
+            station=self._camera.station,
+            product=self._camera.product,
+            session=self.session,
+            state="RUNNING" if state is SourceState.OPEN else state.value,
+            detail=self._trouble or source.detail,
+            triggered=self.triggered,
+            captured=self.captured,
+            reconnects=source.reconnects,
+            reported_at=time.time_ns(),
+        )
+        self._send_report(report)
+
+    def _report_old(self, frame: FrameCaptured) -> None:
+        """A picture taken again after a crash was the last of its session: all up to it are captured now."""
+        count = frame.seq + 1
+        self._send_report(
+            CameraReported(
+                camera=frame.camera,
+                station=frame.station,
+                product=frame.product,
+                session=frame.session,
+                state=SourceState.ENDED.value,
+                detail="ended without a last report",
+                triggered=count,
+                captured=count,
+                reconnects=0,
+                reported_at=time.time_ns(),
+            )
+        )
+
+    def _send_report(self, report: CameraReported) -> None:
+        self._producer.send(CAMERAS, report.to_json(), partition=REPORTS_PARTITION, key=report.camera)
+        self._flushed()
+
+    def _flushed(self) -> bool:
+        try:
+            self._producer.flush()
+        except StoreUnavailable as problem:
+            if not self._report_stuck:
+                _log.warning("%s: the report of the camera waits: %s", self._camera.name, problem)
+            self._report_stuck = True
+            return False
+        self._report_stuck = False
+        return True
+
+    def _wait(self, problem: Exception) -> None:
+        """Back off for a while that doubles, cut short by a request to stop."""
+        if self._backoff == FIRST_BACKOFF:
+            _log.warning("%s: %s; trying again", self._camera.name, problem)
+        until = time.monotonic() + self._backoff
+        while not self._stop.asked and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+        if self._stop.asked:
+            time.sleep(FIRST_BACKOFF / 5)
+        self._backoff = min(self._backoff * 2, LONGEST_BACKOFF)
