@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from model.errors import ModelFileInvalid
 from model.fixture import Fixture
 from model.manifest import Manifest
 from model.model_file import load
@@ -55,7 +56,11 @@ class Predictor:
         file = load(path, sha256=sha256)
         teacher, student = file.networks()
         choice = RuntimeChoice(runtime, file.manifest.precision, threads)
-        return cls(_scorer(teacher, student, file.manifest, choice), file.manifest, sha256=file.sha256)
+        try:
+            scorer = _scorer(teacher, student, file.manifest, choice)
+        except ValueError as problem:
+            raise ModelFileInvalid(f"the model in {path} cannot be run: {problem}; train it again") from problem
+        return cls(scorer, file.manifest, sha256=file.sha256)
 
     @classmethod
     def from_networks(

@@ -1,6 +1,5 @@
 """ImageNet weights of the backbones: where they are looked for, and how their names map to ours."""
 
-import hashlib
 import importlib.util
 import pickle
 import re
@@ -136,15 +135,6 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not isinstance(loaded, dict) or not all(isinstance(tensor, Tensor) for tensor in loaded.values()):
         raise WeightsMissing(f"{path} does not hold a plain table of tensors; give a saved state dict")
     return loaded
-
-
-def fingerprint(network: nn.Module) -> str:
-    """SHA-256 over a network's tensors by name: the same weights give the same text."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 # efficientnet_lite0: the pip package counts blocks as we do; timm counts them within their groups.

@@ -74,6 +74,14 @@ def test_a_changed_model_file_is_not_loaded(tmp_path: Path, default_networks: Ne
         Predictor.load(path, sha256="0" * 64)
 
 
+def test_a_model_that_looks_at_nothing_is_not_loaded(tmp_path: Path, default_networks: Networks) -> None:
+    path = tmp_path / "model.safetensors"
+    everything = _manifest(ignored=((0, 0, 192, 128),))
+    save(path, tensors_of(default_networks.teacher, default_networks.student), everything)
+    with pytest.raises(ModelFileInvalid, match="at least one pixel"):
+        Predictor.load(path)
+
+
 class SpoiltRuntime:
     """A runtime one of whose distances is no number, as after an overflow, for every second picture."""
 
