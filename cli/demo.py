@@ -1,6 +1,5 @@
-"""`flawline demo`: learns simulated products, runs a simulated line on them, and reports against the simulator's truth."""
+"""`flawline demo`: learns simulated products, runs a simulated line, reports against the simulator's truth."""
 
-import os
 import shutil
 import time
 import webbrowser
@@ -8,29 +7,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from rich.live import Live
 from rich.table import Table
 
 from cli import parts
-from cli.console import err, out, progress, write_json
+from cli.console import Report, err, out, progress, write_json
 from cli.demo_report import report
 from cli.line_up import running
-from cli.teach import Asked, learn_product
+from cli.teach import INTERRUPTED, Asked, enter, learn_product
 from core.errors import SettingsInvalid
 from core.line import Camera, Line, line_of
-from core.messages import FRAMES
+from core.messages import CAMERAS, FRAMES
 from core.records import models
-from core.records.books import books
+from core.records.books import Books, books
 from core.records.models import ModelRow
 from core.settings import Settings, read_settings
 from core.stop import Stop
+from core.verdicts import MachineVerdict
 from ingest.encoder import encode_jpeg
 from ingest.simulator import PRODUCTS, Simulator
-from workers.inspection import GROUP
+from model.training import TrainingCancelled
+from workers import bookkeeping, inspection
 from workers.supervisor import Supervisor
 
-GOLDEN = 400  # good pictures for each product: 199 held out prove a FAIL limit at 0.5 %
+GOLDEN = 400  # good pictures for each product: 199 of them, held out, prove a FAIL limit at 0.5 %
+FAIL_RATE = 0.005
 TAUGHT_SEED, LINE_SEED = 0, 1  # what is taught and what is inspected are different shifts
 TOTAL_RATE = 12.0  # parts per second over all cameras
 DEADLINE_MS = 5000
@@ -54,11 +55,11 @@ def run_demo(wishes: Wishes, json_file: Path | None) -> int:
     if unknown := [name for name in wishes.products if name not in PRODUCTS]:
         raise SettingsInvalid(f"no simulated product {', '.join(unknown)}; there are {', '.join(PRODUCTS)}")
     settings, stop = _begin(wishes)
-    taught = {}
-    for product in wishes.products:
-        taught[product] = _taught(settings, product, wishes.budget, stop)
-        if stop.asked:
-            return 130
+    try:
+        taught = {product: _taught(settings, product, wishes.budget, stop) for product in wishes.products}
+    except TrainingCancelled:
+        err.print("stopped; the same command goes on where this one stopped")
+        return INTERRUPTED
     line = _line(wishes.products)
     line_file = settings.data / "line.toml"
     line_file.write_text(line.to_toml())
@@ -101,7 +102,7 @@ def _line(products: tuple[str, ...]) -> Line:
             product=product,
             deadline_ms=DEADLINE_MS,
             source=f"simulator:{product}?rate={rate:g}&defects=0.08&seed={LINE_SEED}",
-        )  # fmt: skip
+        )
         for number, product in enumerate(products, start=1)
     ]
     return line_of(cameras, name="demo line")
@@ -116,13 +117,16 @@ def _taught(settings: Settings, product: str, budget: str, stop: Stop) -> ModelR
     folder = settings.data / "golden" / product
     with progress() as tell:
         _render(product, folder, tell)
-        asked = Asked(budget=budget, fail_rate=0.005)
-        row, learnt = learn_product(settings, product, folder, asked, stop=stop, tell=tell)
-    err.print(f"{product}: model {row.version} learnt from {GOLDEN} good parts in {learnt.seconds:.0f} s")
+        asked = Asked(budget=budget, fail_rate=FAIL_RATE)
+        learnt = learn_product(settings, product, folder, asked, stop=stop, tell=tell)
+    row = enter(settings, asked.recipe(product), learnt, activate=True)
+    err.print(
+        f"{product}: model {row.version} learnt from {learnt.counts['train']} good parts in {learnt.seconds:.0f} s"
+    )
     return row
 
 
-def _render(product: str, folder: Path, tell: "Report") -> None:
+def _render(product: str, folder: Path, tell: Report) -> None:
     """Good parts as the line's own camera side would encode them."""
     folder.mkdir(parents=True, exist_ok=True)
     simulator = Simulator(product, seed=TAUGHT_SEED)
@@ -160,7 +164,18 @@ def _drain(settings: Settings, supervisor: Supervisor) -> None:
     with parts.broker(settings) as broker:
         while time.monotonic() < limit:
             supervisor.tend()
-            topics = ((FRAMES, GROUP), (CAMERAS, BOOKS))
+            topics = ((FRAMES, inspection.GROUP), (CAMERAS, bookkeeping.GROUP))
             if not any(lag.records for topic, group in topics for lag in broker.lag(topic, group=group)):
                 return
             time.sleep(0.2)
+
+
+def _print(result: Mapping[str, object]) -> None:
+    """The report for people: the books first, then what the model was worth."""
+    judged = ", ".join(f"{result[verdict.lower()]} {verdict.replace('_', ' ')}" for verdict in MachineVerdict)
+    out.print(f"{result['frames_captured']} frames captured: {judged}")
+    out.print(f"{result['lost']} lost, {result['duplicates']} counted twice, {result['frames_per_second']} frames/s")
+    out.print(
+        f"against the simulator's truth: image AUROC {result['image_auroc']}, pixel AUROC {result['pixel_auroc']}"
+    )
+    out.print(f"training took {result['train_seconds']:.0f} s in all")

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Row, select
 from cli import parts
 from core.blobs import BlobStore
 from core.database import Database
-from core.line import Line
+from core.line import Camera, Line
 from core.records.books import books
 from core.records.models import ModelRow
 from core.settings import Settings
@@ -20,9 +21,10 @@ from core.tables import inspections
 from core.times import utc_of
 from core.verdicts import MachineVerdict
 from ingest.simulator import Truth
-from ingest.sources import open_source
+from ingest.sources import simulator_of
 from ingest.sources.simulator import part_number
-from model.evaluation import fit_mask
+from model.evaluation import mask_on_input
+from model.fixture import Fixture
 from model.metrics import auroc, pixel_auroc
 
 MOST_MAPS = 150  # good ones, and as many defective ones, for each product: the pixel figures need no more
@@ -44,10 +46,8 @@ def report(settings: Settings, line: Line, taught: Mapping[str, ModelRow], *, si
         with database.reading() as connection:
             found = books(connection, now=parts.now(), since=utc_of(since))
             rate = _rate(connection, since)
-        figures = {
-            camera.product: _figures(database, parts.blobs(settings), camera.source, camera.name, since)
-            for camera in line.camera
-        }
+        reader = _Reader(database, parts.blobs(settings), since)
+        figures = {camera.product: reader.figures(camera, taught[camera.product]) for camera in line.camera}
     verdicts = found.verdicts
     seconds = {product: _train_seconds(row) for product, row in taught.items()}
     return {
@@ -80,42 +80,50 @@ def _rate(connection: Connection, since: int) -> float | None:
     return round((len(times) - 1) / lasted, 2) if lasted else None
 
 
-def _figures(database: Database, blobs: BlobStore, source: str, camera: str, since: int) -> Figures:
-    t = inspections.c
-    wanted = select(t.part_id, t.score, t.heat, t.heat_min, t.heat_max).where(
-        t.camera == camera, t.captured_at >= utc_of(since), t.score.is_not(None)
-    )
-    with database.reading() as connection:
-        rows = connection.execute(wanted.order_by(t.captured_at)).all()
-    simulator = open_source(source).simulator()
-    truths = {row.part_id: simulator.truth(part_number(row.part_id)) for row in rows}
-    bad = [row for row in rows if truths[row.part_id].defect]
-    good = [row for row in rows if not truths[row.part_id].defect]
-    scores = [np.array([row.score for row in group], dtype=np.float32) for group in (good, bad)]
-    shown = [row for row in _spread(good) + _spread(bad) if row.heat]
-    pixels = None
-    if shown:
-        maps = [_map(blobs, row) for row in shown]
-        pixels = pixel_auroc(
-            maps, [_mask(truths[row.part_id], one.shape) for row, one in zip(shown, maps, strict=True)]
-        )
-    return Figures(len(rows), len(bad), auroc(*scores), pixels)
+class _Reader:
+    """Compares what the database and the store hold of a run with what the simulator knows of it."""
+
+    def __init__(self, database: Database, blobs: BlobStore, since: int) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._since = utc_of(since)
+
+    def figures(self, camera: Camera, model: ModelRow) -> Figures:
+        """The figures of one camera's product."""
+        rows = self._rows(camera.name)
+        simulator = simulator_of(camera.source)
+        truths = {row.part_id: simulator.truth(part_number(row.part_id)) for row in rows}
+        bad = [row for row in rows if truths[row.part_id].defect]
+        good = [row for row in rows if not truths[row.part_id].defect]
+        scores = [np.array([row.score for row in group], dtype=np.float32) for group in (good, bad)]
+        shown = [row for row in (*_spread(good), *_spread(bad)) if row.heat]
+        fixture = Fixture.from_dict(dict(model.manifest["fixture"]))
+        maps = [self._map(row, fixture) for row in shown]
+        masks = [_mask(truths[row.part_id], fixture) for row in shown]
+        return Figures(len(rows), len(bad), auroc(*scores), pixel_auroc(maps, masks) if shown else None)
+
+    def _rows(self, camera: str) -> Sequence[Row[Any]]:
+        t = inspections.c
+        wanted = select(t.part_id, t.score, t.heat, t.heat_min, t.heat_max)
+        mine = t.camera == camera, t.captured_at >= self._since, t.score.is_not(None)
+        with self._database.reading() as connection:
+            found: Sequence[Row[Any]] = connection.execute(wanted.where(*mine).order_by(t.captured_at)).all()
+        return found
+
+    def _map(self, row: Row[Any], fixture: Fixture) -> NDArray[np.float32]:
+        stored = cv2.imdecode(np.frombuffer(self._blobs.get(row.heat), np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert stored is not None
+        values = row.heat_min + stored.astype(np.float32) * ((row.heat_max - row.heat_min) / 255)
+        return np.asarray(cv2.resize(values, (fixture.width, fixture.height)), dtype=np.float32)
 
 
-def _spread(rows: Sequence[Row[tuple[object, ...]]]) -> list[Row[tuple[object, ...]]]:
+def _spread(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     """At most MOST_MAPS of the rows, evenly over the run."""
-    step = max(1, -(-len(rows) // MOST_MAPS))
-    return list(rows[::step])
+    return rows[:: max(1, -(-len(rows) // MOST_MAPS))]
 
 
-def _map(blobs: BlobStore, row: Row[tuple[object, ...]]) -> NDArray[np.float32]:
-    stored = cv2.imdecode(np.frombuffer(blobs.get(row.heat), np.uint8), cv2.IMREAD_GRAYSCALE)
-    values = row.heat_min + stored.astype(np.float32) * ((row.heat_max - row.heat_min) / 255)
-    return np.asarray(values, dtype=np.float32)
-
-
-def _mask(truth: Truth, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    return fit_mask(truth.mask, (shape[0], shape[1]))
+def _mask(truth: Truth, fixture: Fixture) -> NDArray[np.bool_]:
+    return mask_on_input(truth.mask, fixture)[0]
 
 
 def _train_seconds(row: ModelRow) -> float:

@@ -21,31 +21,33 @@ ReviewRate = Annotated[
 ]
 FailRate = Annotated[float, typer.Option(min=1e-6, max=0.5, help="Share of good parts that may be thrown away unseen.")]
 Textures = Annotated[Path | None, typer.Option(help="Folder of texture pictures for synthetic anomalies.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew, even where an interrupted training could go on.")]
 
 
 def onboard(
     product: Product, folder: Folder, budget: Budget = "180s", size: Size = 256,
     backbone: Backbone = "efficientnet_lite0", ablation: Ablation = "rd-e+gii", roi: Roi = None, seed: Seed = 0,
-    review_rate: ReviewRate = 0.01, fail_rate: FailRate = 0.002, textures: Textures = None, resume: Resume = False, json_file: Json = None,
+    review_rate: ReviewRate = 0.01, fail_rate: FailRate = 0.002,
+    textures: Textures = None, fresh: Fresh = False, json_file: Json = None,
 ) -> None:  # fmt: skip
     """Teach a product: good pictures in; a trained, calibrated, [bold]active[/] model out."""
     from cli.teach import Asked, teach
 
     asked = Asked(budget, size, backbone, ablation, roi, seed, review_rate, fail_rate, textures)
-    teach(product, folder, asked, activate=True, resume=resume, json_file=json_file)
+    raise typer.Exit(teach(product, folder, asked, activate=True, fresh=fresh, json_file=json_file))
 
 
 def train(
     product: Product, folder: Folder, budget: Budget = "180s", size: Size = 256,
     backbone: Backbone = "efficientnet_lite0", ablation: Ablation = "rd-e+gii", roi: Roi = None, seed: Seed = 0,
-    review_rate: ReviewRate = 0.01, fail_rate: FailRate = 0.002, textures: Textures = None, resume: Resume = False, json_file: Json = None,
+    review_rate: ReviewRate = 0.01, fail_rate: FailRate = 0.002,
+    textures: Textures = None, fresh: Fresh = False, json_file: Json = None,
 ) -> None:  # fmt: skip
     """Train a candidate: as onboard, but the model in use stays until you activate the new one."""
     from cli.teach import Asked, teach
 
     asked = Asked(budget, size, backbone, ablation, roi, seed, review_rate, fail_rate, textures)
-    teach(product, folder, asked, activate=False, resume=resume, json_file=json_file)
+    raise typer.Exit(teach(product, folder, asked, activate=False, fresh=fresh, json_file=json_file))
 
 
 def evaluate(
@@ -59,7 +61,7 @@ def evaluate(
     from cli.teach import Asked, evaluate_data
 
     asked = Asked(budget, size, backbone, ablation, roi, seed, review_rate, fail_rate, textures)
-    evaluate_data(data, asked, keep=keep, json_file=json_file)
+    raise typer.Exit(evaluate_data(data, asked, keep=keep, json_file=json_file))
 
 
 def inspect(

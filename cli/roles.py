@@ -87,7 +87,7 @@ def run_capture(camera: str, line_file: Path | None, *, supervised: bool) -> Non
     with ExitStack() as stack:
         broker = stack.enter_context(parts.broker(settings))
         producer = stack.enter_context(broker.producer())
-        source = stack.enter_context(open_source(taken.source))
+        source = stack.enter_context(open_source(taken.source, notes=settings.data / "taken", owner=camera))
         Capture(
             taken, source, producer, partition=line.partition_of(camera), pictures=settings.pictures, stop=stop
         ).run()

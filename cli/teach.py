@@ -1,25 +1,34 @@
 """Teaching a product: pictures in, a model file registered in the books, and activated if so asked."""
 
-import os
+import getpass
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pydantic import ValidationError
 
 from cli import parts
 from cli.console import Report, err, escape, out, progress, write_json
-from core.blobs import Kind
 from core.errors import ModelUnusable, SettingsInvalid
 from core.recipes import Recipe, Roi
 from core.records import models, recipes
 from core.records.models import ModelRow, NewModel
 from core.settings import Settings, read_settings
-from core.stop import Stop
-from model.architecture import ABLATIONS
+from core.stop import Stop, stop_on_signals
+from model.architecture import named
+from model.datasets import DatasetEmpty
 from model.errors import ModelError
-from model.learning import LearnOptions, Learnt, learn
-from model.model_file import sha256_of
+from model.evaluation import Evaluation, evaluate
+from model.fixture import FixtureMismatch
+from model.learning import LearningImpossible, LearnOptions, Learnt, learn
+from model.pace import Budget
+from model.steps import TrainingDiverged
 from model.training import TrainingCancelled
+
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +44,177 @@ class Asked:
     review_rate: float = 0.01
     fail_rate: float = 0.002
     textures: Path | None = None
+
+    def box(self) -> tuple[int, int, int, int] | None:
+        """The ROI as x, y, width, height. Raises SettingsInvalid."""
+        if self.roi is None:
+            return None
+        try:
+            x, y, width, height = (int(part) for part in self.roi.split(","))
+        except ValueError as problem:
+            raise SettingsInvalid(f"--roi {self.roi!r}: write X,Y,WIDTH,HEIGHT in picture pixels") from problem
+        return x, y, width, height
+
+    def options(self, settings: Settings) -> LearnOptions:
+        """For the engine. Raises SettingsInvalid for what nobody can mean."""
+        try:
+            return LearnOptions(
+                architecture=named(self.ablation, backbone=self.backbone), budget=Budget.parse(self.budget),
+                size=self.size, roi=self.box(), seed=self.seed, textures=self.textures, runtime=settings.worker.runtime,
+                review_rate=self.review_rate, fail_rate=self.fail_rate, threads=settings.worker.threads or None,
+                weights=settings.weights)  # fmt: skip
+        except ValueError as problem:
+            raise SettingsInvalid(str(problem)) from problem
+
+    def recipe(self, product: str) -> Recipe:
+        """The recipe that goes with the model. Raises SettingsInvalid."""
+        box = self.box()
+        roi = Roi(x=box[0], y=box[1], width=box[2], height=box[3]) if box else None
+        try:
+            return Recipe(product=product, fixture="roi" if roi else "none", roi=roi, budget=self.size)
+        except ValidationError as problem:
+            raise SettingsInvalid(f"product {product!r}: {problem.errors()[0]['msg']}") from problem
+
+
+@contextmanager
+def plain_refusals() -> Iterator[None]:
+    """What the engine refuses, as our own errors: one sentence, no traceback."""
+    try:
+        yield
+    except ModelError as problem:
+        raise ModelUnusable(str(problem)) from problem
+    except (LearningImpossible, DatasetEmpty, FixtureMismatch, TrainingDiverged) as problem:
+        raise SettingsInvalid(str(problem)) from problem
+
+
+def teach(product: str, folder: Path, asked: Asked, *, activate: bool, fresh: bool, json_file: Path | None) -> int:
+    """Learn, register, and activate if so asked; print what was found. Returns the exit code."""
+    settings = read_settings()
+    stop = Stop()
+    stop_on_signals(stop)
+    recipe = asked.recipe(product)
+    parts.prepare(settings)
+    if fresh:
+        _checkpoint(settings, product).unlink(missing_ok=True)
+    try:
+        with progress() as tell:
+            learnt = learn_product(settings, product, folder, asked, stop=stop, tell=tell)
+    except TrainingCancelled:
+        err.print("cancelled; nothing changed in the books. The same command goes on where this one stopped")
+        return INTERRUPTED
+    row = enter(settings, recipe, learnt, activate=activate)
+    write_json(_values(row, learnt), json_file)
+    if str(json_file) != "-":
+        _print(row, learnt, activated=activate)
+    return 0
+
+
+def learn_product(
+    settings: Settings, product: str, pictures: Path, asked: Asked, *, stop: Stop, tell: Report
+) -> Learnt:
+    """Train and calibrate into the data folder. Raises TrainingCancelled, and FlawlineError for what is refused."""
+    with plain_refusals():
+        return learn(
+            pictures, _target(settings, product), options=asked.options(settings), progress=tell,
+            cancelled=lambda: stop.asked)  # fmt: skip
+
+
+def enter(settings: Settings, recipe: Recipe, learnt: Learnt, *, activate: bool) -> ModelRow:
+    """Put a learnt model into the store and the books."""
+    data = learnt.path.read_bytes()
+    blob = f"model/{recipe.product}/{learnt.sha256}.safetensors"
+    parts.blobs(settings).put(blob, data)
+    who, now = getpass.getuser(), parts.now()
+    with parts.database(settings) as database, database.writing() as connection:
+        version = recipes.save(connection, recipe, who=who, note="onboarding", now=now)
+        new = NewModel(
+            product=recipe.product, blob=blob, sha256=learnt.sha256, size=len(data), recipe_version=version,
+            manifest=learnt.manifest.model_dump(mode="json"), metrics={"train_seconds": round(learnt.seconds, 1)},
+            note=f"learnt from {learnt.counts['train']} good parts")  # fmt: skip
+        row = models.register(connection, new, who=who, now=now)
+        if activate:
+            row = models.activate(connection, row.id, who=who, note="onboarding", now=now)
+    learnt.path.unlink()
+    return row
+
+
+def evaluate_data(data: Path, asked: Asked, *, keep: Path | None, json_file: Path | None) -> int:
+    """Learn from a data set, test on it, report. Returns the exit code."""
+    settings = read_settings()
+    stop = Stop()
+    stop_on_signals(stop)
+    with TemporaryDirectory() as scratch, plain_refusals():
+        target = keep or Path(scratch) / "model.safetensors"
+        try:
+            with progress() as tell:
+                options = asked.options(settings)
+                learnt = learn(data, target, options=options, progress=tell, cancelled=lambda: stop.asked)
+                found = evaluate(
+                    learnt.path, data, runtime=settings.worker.runtime, threads=settings.worker.threads or None,
+                    progress=lambda done, total: tell("testing", done, total, {}))  # fmt: skip
+        except TrainingCancelled:
+            err.print("cancelled; nothing was kept")
+            return INTERRUPTED
+    found = replace(found, train_seconds=round(learnt.seconds, 1))
+    write_json(found.to_dict(), json_file)
+    if str(json_file) != "-":
+        _print_findings(learnt)
+        _print_evaluation(found)
+    return 0
+
+
+def _target(settings: Settings, product: str) -> Path:
+    return settings.data / "training" / f"{product}.safetensors"
+
+
+def _checkpoint(settings: Settings, product: str) -> Path:
+    target = _target(settings, product)
+    return target.with_name(target.name + ".checkpoint")
+
+
+def _values(row: ModelRow, learnt: Learnt) -> Mapping[str, Any]:
+    calibration = learnt.calibration
+    return {
+        "product": row.product, "model": row.id, "version": row.version, "state": row.state, "sha256": row.sha256,
+        "pictures": dict(learnt.counts), "train_seconds": round(learnt.seconds, 1),
+        "limits": {"t_lo": calibration.pass_limit, "t_hi": calibration.fail_limit},
+        "false_reject_rate_asked": calibration.review_rate, "false_reject_rate_proved": calibration.proved_review_rate,
+        "message": calibration.message,
+        "findings": [{"path": str(f.path), "kind": f.kind, "message": f.message, "left_out": f.left_out}
+                     for f in learnt.findings],
+    }  # fmt: skip
+
+
+def _print(row: ModelRow, learnt: Learnt, *, activated: bool) -> None:
+    _print_findings(learnt)
+    counts = learnt.counts
+    out.print(
+        f"[bold]{escape(row.product)}[/]: model {row.version} learnt from {counts['train']} good parts, calibrated on "
+        f"{counts['calibration']} others, in {learnt.seconds:.0f} s", soft_wrap=True)  # fmt: skip
+    out.print(escape(learnt.calibration.message), soft_wrap=True)
+    if activated:
+        out.print("It is active. Next: name a camera for it in the line file and run `flawline up`.", soft_wrap=True)
+    else:
+        out.print(f"It is a candidate; `flawline models activate {row.id} --note …` lets it judge.", soft_wrap=True)
+
+
+def _print_findings(learnt: Learnt) -> None:
+    for finding in learnt.findings:
+        mark = "[bold red]left out[/]" if finding.left_out else "[yellow]look at[/]"
+        out.print(f"{mark} {escape(str(finding))}", soft_wrap=True)
+
+
+def _print_evaluation(found: Evaluation) -> None:
+    rows = [
+        ("image AUROC", found.image_auroc), ("image AP", found.image_ap), ("image F1-max", found.image_f1_max),
+        ("pixel AUROC", found.pixel_auroc), ("AU-PRO (0.3)", found.au_pro),
+        ("false-reject rate", found.false_reject_rate),
+        ("miss rate", found.miss_rate), ("ms per frame", found.ms_per_frame), ("training, s", found.train_seconds),
+    ]  # fmt: skip
+    for name, value in rows:
+        out.print(f"{name:<18} {'–' if value is None else f'{value:.4f}'}")
+    if found.false_reject_interval:
+        low, high = found.false_reject_interval
+        out.print(f"{found.false_rejects} of {found.good} good parts rejected, 95 % interval {low:.1%} to {high:.1%}")
+    for name, why in found.unusable.items():
+        out.print(f"[yellow]not tested[/] {escape(name)}: {escape(why)}", soft_wrap=True)

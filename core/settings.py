@@ -22,7 +22,7 @@ class BrokerSettings(BaseModel):
     """Where frames and verdicts travel."""
 
     model_config = FROZEN
-    url: str = Field(default="local:", description="local: (a log in the data folder) or local:/path/to/log.sqlite")
+    url: str = Field(default="local:", description="local: (in the data folder), local:/path/log.sqlite, or memory:")
     poll_seconds: float = Field(default=0.5, gt=0, le=30, description="longest wait for one batch")
     batch: int = Field(default=16, ge=1, le=256, description="most frames in one batch")
     lease_seconds: float = Field(

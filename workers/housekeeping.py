@@ -44,14 +44,23 @@ class Housekeeper:
             dropped += self._try(f"pictures of kind {kind}", partial(self._drop, kind, life))
         return dropped
 
+    def clean_up(self) -> None:
+        """Remove half-written files that a killed process left where no hour ever drops them."""
+        for kind in (Kind.MODEL, Kind.DATASET, Kind.INBOX):
+            self._try(f"half-written files of kind {kind}", partial(self._sweep, kind))
+
     def run(self, stop: Stop) -> None:
         """A turn every half minute until asked to stop."""
+        self.clean_up()
         due = 0.0
         while not stop.asked:
             if time.monotonic() >= due:
                 self.step()
                 due = time.monotonic() + self._every
             time.sleep(0.2)
+
+    def _sweep(self, kind: Kind) -> int:
+        return self._blobs.sweep(kind, before=self._now() - timedelta(days=1))
 
     def _drop(self, kind: Kind, life: timedelta) -> int:
         return drop_older(self._blobs, kind, self._now() - life)

@@ -62,6 +62,7 @@ class Inspector:
 
     def __call__(self, messages: Sequence[Message]) -> list[Outcome]:
         """One outcome for each message, all its effects durable. Raises StoreUnavailable."""
+        self._verdicts.flush()  # what a failed turn left there, before it is told once more
         self._shelf.refresh()
         taken = list(self._decoders.map(lambda m: take(m, max_pixels=self._max_pixels, now=self._now), messages))
         judgements = self._judge(taken)

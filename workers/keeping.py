@@ -22,7 +22,7 @@ from core.verdicts import MachineVerdict
 
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 SMALL = 480  # px, the longer side of a small picture
-HEAT = 256  # px, the longer side of a stored heat map
+HEAT = 320  # px, the longer side of a stored heat map
 SUFFIX = {"jpeg": "jpg", "png": "png"}
 
 

@@ -137,6 +137,7 @@ class Worker:
         """Deal with at most one batch, waiting at most `timeout` seconds for it; return its number of messages."""
         try:
             if self._astray:
+                self._dead_letters.flush()  # what a failed turn left there, before it is buried once more
                 self._consumer.rewind()
             self._astray = True
             messages = self._consumer.poll(self._pace.poll if timeout is None else timeout, most=self._pace.batch)

@@ -1,0 +1,1 @@
+"""The RD-E engine: a plain torch library that knows no camera, queue or database."""
