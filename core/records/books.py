@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
 
+from core.messages import FRAMES
 from core.tables import inspections, rejected_frames, rollup_minute, sessions
 from core.times import minute_of
 from core.verdicts import MachineVerdict
@@ -89,8 +90,9 @@ class SessionBook:
 class Books:
     """All sessions, newest first, and the checks across them.
 
-    `rejected` messages had no usable identity, so each is a missing frame of some session as well. `counted` is the
-    sum of the minute counters, `rows` the number of rows, which it must equal.
+    `rejected` frame messages had no usable identity. One may be a frame that a session lacks, or a stranger's; so it
+    never makes up for a lost frame. `counted` is the sum of the minute counters, `rows` the number of rows, which it
+    must equal.
     """
 
     sessions: tuple[SessionBook, ...]
@@ -115,13 +117,13 @@ class Books:
 
     @property
     def residual(self) -> int:
-        """Frames without a verdict that no rejected message accounts for."""
-        return max(0, sum(book.residual for book in self.sessions) - self.rejected)
+        """Frames without a verdict."""
+        return sum(book.residual for book in self.sessions)
 
     @property
     def lost(self) -> int:
-        """Frames that nobody will judge any more and no rejected message accounts for."""
-        return max(0, sum(book.lost for book in self.sessions) - self.rejected)
+        """Frames that nobody will judge any more."""
+        return sum(book.lost for book in self.sessions)
 
     @property
     def settled(self) -> bool:
@@ -167,9 +169,10 @@ def books(
         _book(connection, key, (told.get(key), tallies.get(key, _Tally({}, None))), now - grace, most_gaps)
         for key in shown
     ]
+    of_frames = func.count().filter(rejected_frames.c.topic == FRAMES)
     return Books(
         sessions=tuple(sorted(found, key=lambda book: (-book.session, book.camera))),
-        rejected=_count(connection, rejected_frames, rejected_frames.c.stored_at, start),
+        rejected=_count(connection, rejected_frames, rejected_frames.c.stored_at, start, of_frames),
         counted=_count(connection, rollup_minute, rollup_minute.c.minute, start, func.sum(rollup_minute.c.n)),
         rows=_count(connection, inspections, inspections.c.captured_at, start),
     )
