@@ -104,8 +104,22 @@ class Simulator:
 
     def truth(self, part: int) -> Truth:
         """What is wrong with a part, without the cost of its picture."""
-        kind = self._kind(part)
+        kind = self.kind(part)
         return _GOOD if kind is None else self._spoil(part, kind)[0]
+
+    def kind(self, part: int) -> DefectKind | None:
+        """The kind of a part's defect, without drawing it; None for a good part."""
+        rng = self._rng(part, "kind")
+        if rng.random() >= self._defect_rate:
+            return None
+        return self.kinds[int(rng.integers(len(self.kinds)))]
+
+    def severity(self, part: int) -> float:
+        """How severe a defect of that part is, or would be: above 0 (barely visible) up to 1 (gross)."""
+        rng = self._rng(part, "severity")
+        if rng.random() < self._subtle:
+            return float(rng.uniform(0.10, 0.32))
+        return float(0.38 + 0.62 * rng.random() ** 0.8)
 
     def fault(self, part: int) -> CameraFault | None:
         """What the camera does wrong at that part: by schedule first, then by chance."""
@@ -124,13 +138,13 @@ class Simulator:
         return part
 
     def _make(self, part: int) -> tuple[Truth, Surface]:
-        kind = self._kind(part)
+        kind = self.kind(part)
         if kind is None:
             return _GOOD, self._product.part(self._rng(part, "surface"))
         return self._spoil(part, kind)
 
     def _spoil(self, part: int, kind: DefectKind) -> tuple[Truth, Surface]:
-        severity = self._severity(part)
+        severity = self.severity(part)
         clean = self._product.part(self._rng(part, "surface"))
         for strength in _STRENGTHS:
             flaw = Flaw(kind, severity, strength, self._rng(part, "flaw"))
@@ -139,18 +153,6 @@ class Simulator:
             if mask.sum() >= SMALLEST_MASK:
                 break
         return Truth(kind, severity, mask), marred
-
-    def _kind(self, part: int) -> DefectKind | None:
-        rng = self._rng(part, "kind")
-        if rng.random() >= self._defect_rate:
-            return None
-        return self.kinds[int(rng.integers(len(self.kinds)))]
-
-    def _severity(self, part: int) -> float:
-        rng = self._rng(part, "severity")
-        if rng.random() < self._subtle:
-            return float(rng.uniform(0.10, 0.32))
-        return float(0.38 + 0.62 * rng.random() ** 0.8)
 
     def _pose(self, part: int) -> Pose:
         return draw_pose(self._rng(part, "pose"), turn=_TURN[self.product])

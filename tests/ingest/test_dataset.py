@@ -10,7 +10,7 @@ from ingest.simulator import DatasetCounts, Simulator, write_dataset
 
 def test_a_data_set_has_the_mvtec_layout_with_a_mask_for_each_defective_part(tmp_path: Path, ring: Simulator) -> None:
     told: list[tuple[int, int]] = []
-    counts = write_dataset(ring, tmp_path, train=3, test=11, after_picture=lambda done, total: told.append((done, total)))
+    counts = write_dataset(ring, tmp_path, train=3, test=11, after_picture=lambda *done: told.append(done))
     assert counts == DatasetCounts(train_good=3, test_good=6, test_defective=5)
     assert told == [(at, 14) for at in range(1, 15)]
     assert len(list((tmp_path / "train" / "good").iterdir())) == 3
