@@ -20,12 +20,16 @@ def calibration_chart(proof: Proof, scheme: str, *, height: int = 300) -> alt.La
     ink = _INK.get(scheme, _INK["light"])
     top = _right_end(proof)
     low = min([0.0, *proof.scores])
-    bars = pd.DataFrame(_binned(proof.scores, low, top), columns=["left", "right", "parts"])
+    bars = pd.DataFrame(_binned(proof.scores, low, top), columns=["left", "right", "parts", "floor"])
     axis = alt.Axis(grid=False, title="score", tickCount=8)
     x = alt.X("left:Q", scale=alt.Scale(domain=[low, top], nice=False), axis=axis)
     y = alt.Y("parts:Q", axis=alt.Axis(title="good parts", tickMinStep=1, tickCount=4))
     tips = [alt.Tooltip("left:Q", format=".3f"), alt.Tooltip("right:Q", format=".3f"), alt.Tooltip("parts:Q")]
-    counted = alt.Chart(bars).mark_bar(color=ink["pass"], opacity=0.75).encode(x=x, x2="right:Q", y=y, tooltip=tips)
+    counted = (
+        alt.Chart(bars)
+        .mark_rect(color=ink["pass"], opacity=0.75)
+        .encode(x=x, x2="right:Q", y=y, y2="floor:Q", tooltip=tips)
+    )
     layered: alt.LayerChart = (
         alt.layer(*_zones(proof, top, ink), counted, *_limits(proof, ink))
         .properties(height=height, background="transparent")
@@ -45,13 +49,14 @@ def _right_end(proof: Proof) -> float:
     return highest + 0.12 * (abs(highest) or 1.0)
 
 
-def _binned(scores: tuple[float, ...], low: float, high: float) -> list[tuple[float, float, int]]:
+def _binned(scores: tuple[float, ...], low: float, high: float) -> list[tuple[float, float, int, int]]:
     width = (high - low) / BINS
     counts = [0] * BINS
     for score in scores:
         counts[min(BINS - 1, int((score - low) / width))] += 1
     gap = 0.06 * width
-    return [(low + n * width + gap, low + (n + 1) * width - gap, count) for n, count in enumerate(counts)]
+    edges = [(low + n * width + gap, low + (n + 1) * width - gap) for n in range(BINS)]
+    return [(left, right, count, 0) for (left, right), count in zip(edges, counts, strict=True) if count]
 
 
 def _zones(proof: Proof, top: float, ink: dict[str, str]) -> list[alt.Chart]:

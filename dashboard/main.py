@@ -9,7 +9,7 @@ from dashboard.cached import live
 from dashboard.components import mount, style
 from dashboard.reviewer import reviewer_chip
 
-_VIEWS = Path(__file__).parent / "views"
+_VIEWS = Path(__file__).resolve().parent / "views"
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ _ASSETS = {"inter.woff2": "font/woff2"}
 _SIGNATURES = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"BM", "image/bmp"))
 _KEEP = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 _FRESH = {"Cache-Control": "no-store"}
-_LONGEST_NUMBER = re.compile(r"\d{1,19}")
+_LONGEST_NUMBER = re.compile(r"[0-9]{1,19}")
 Endpoint = Callable[[Request], Response]
 
 

@@ -157,6 +157,7 @@ MODELS_EMPTY_DO = "flawline onboard PRODUCT FOLDER learns one from pictures of g
 PRODUCT, VERSION = "Product", "Version"
 ROLLED_BACK = "rolled back from {version}"
 ACTIVATE, ROLL_BACK = "Make active", "Roll back to {version}"
+ACTIVATE_SURE = "Yes, judge by this version"
 ACTIVATE_NOTE = "Why (goes into the audit log)"
 ACTIVATE_ASK = "This changes the line: from the next batch on, {product} is judged by {version} instead of {active}."
 ACTIVATE_FIRST = "This changes the line: from the next batch on, {product} is judged by {version}."

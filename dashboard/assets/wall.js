@@ -11,14 +11,15 @@ export default function (component) {
 
 function wall(root, first) {
   const held = root.querySelector(".held");
-  const state = { stopped: false, today: false, holding: null, answered: Date.now(), tiles: null };
+  const state = { stopped: false, today: false, holding: null, answered: Date.now(), tiles: null, columns: 1 };
 
   async function show(page) {
     root.classList.toggle("compact", page.compact);
     root.classList.toggle("one", page.cameras === 1);
     const tiles = root.querySelector(".tiles");
     tiles.className = `tiles n${page.cameras}`;
-    tiles.style.setProperty("--columns", page.columns);
+    state.columns = page.columns;
+    lay();
     const names = Object.keys(page.slots).filter((name) => name.startsWith("tile:"));
     if (names.join() !== state.tiles) {
       state.tiles = names.join();
@@ -27,6 +28,12 @@ function wall(root, first) {
     }
     root.classList.toggle("empty", !page.cameras);
     await fill(root, page.slots);
+  }
+
+  function lay() {   // a held picture takes the right half; all tiles stay in sight beside it
+    const beside = state.columns > 3 && root.classList.contains("compact") ? 3 : Math.ceil(state.columns / 2);
+    root.classList.toggle("holding", !held.hidden);
+    root.querySelector(".tiles").style.setProperty("--columns", held.hidden ? state.columns : beside);
   }
 
   async function poll() {
@@ -48,9 +55,10 @@ function wall(root, first) {
     if (!answer || !answer.ok || state.holding !== url) return;
     await fill(root, { held: (await answer.json()).html });
     held.hidden = false;
+    lay();
   }
 
-  function release() { state.holding = null; held.hidden = true; }
+  function release() { state.holding = null; held.hidden = true; lay(); }
   function heat() {
     const on = root.classList.toggle("heat-on");
     root.querySelectorAll("[data-heat]").forEach((button) => { button.classList.toggle("on", on); button.setAttribute("aria-pressed", on); });

@@ -17,7 +17,7 @@ def product_names(connection: Connection) -> list[str]:
 def active_versions(connection: Connection) -> dict[str, str]:
     """Product → version of the model that judges it."""
     statement = select(models.c.product, models.c.version).where(models.c.state == str(ModelState.ACTIVE))
-    return dict(connection.execute(statement).tuples().all())
+    return {row.product: row.version for row in connection.execute(statement)}
 
 
 def before_active(rows: Sequence[ModelRow]) -> ModelRow | None:

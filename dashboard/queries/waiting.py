@@ -56,7 +56,7 @@ def tally(connection: Connection) -> Waiting:
     by_verdict: dict[str, int] = {}
     by_camera: dict[str, int] = {}
     oldest: list[datetime] = []
-    for verdict, camera, number, first in connection.execute(statement.group_by(*columns)).tuples():
+    for verdict, camera, number, first in connection.execute(statement.group_by(*columns)):
         by_verdict[verdict] = by_verdict.get(verdict, 0) + number
         if verdict in ATTENTION:
             by_camera[camera] = by_camera.get(camera, 0) + number

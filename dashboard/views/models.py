@@ -59,38 +59,44 @@ def _actions(product: str, row: ModelRow, rows: list[ModelRow]) -> None:
         if back is not None:
             label = words.ROLL_BACK.format(version=back.version)
             st.button(label, key=f"back-{row.id}", on_click=_roll_back, args=(back, row))
-    elif row.state not in _FINAL and st.button(words.ACTIVATE, key=f"activate-{row.id}"):
-        _ask(product, row, next((one for one in rows if one.state is ModelState.ACTIVE), None))
+    elif row.state not in _FINAL:
+        active = next((one for one in rows if one.state is ModelState.ACTIVE), None)
+        with st.popover(words.ACTIVATE, key=f"activate-{row.id}", width="content"):
+            _ask(product, row, active)
 
 
 def _roll_back(back: ModelRow, from_: ModelRow) -> None:
     _activate(back, words.ROLLED_BACK.format(version=from_.version))
 
 
-@st.dialog(words.ACTIVATE)
 def _ask(product: str, row: ModelRow, active: ModelRow | None) -> None:
     if active is None:
         st.write(words.ACTIVATE_FIRST.format(product=product, version=row.version))
     else:
         st.write(words.ACTIVATE_ASK.format(product=product, version=row.version, active=active.version))
-    why = st.text_input(words.ACTIVATE_NOTE, max_chars=200, key=f"why-{row.id}")
-    if st.button(words.ACTIVATE, type="primary", key=f"sure-{row.id}"):
-        if not why.strip():
-            st.warning(words.NOTE_NEEDED)
-        elif _activate(row, why.strip()):
-            st.rerun()
+    key = f"why-{row.id}"
+    st.text_input(words.ACTIVATE_NOTE, max_chars=200, key=key)
+    st.button(words.ACTIVATE_SURE, type="primary", key=f"sure-{row.id}", on_click=_sure, args=(row, key))
+    if st.session_state.pop(f"{key}-needed", False):
+        st.warning(words.NOTE_NEEDED)
 
 
-def _activate(row: ModelRow, why: str) -> bool:
+def _sure(row: ModelRow, key: str) -> None:
+    why = str(st.session_state.get(key, "")).strip()
+    if why:
+        _activate(row, why)
+    else:
+        st.session_state[f"{key}-needed"] = True
+
+
+def _activate(row: ModelRow, why: str) -> None:
     try:
         with cached.stores().writing() as connection:
             records.activate(connection, row.id, who=reviewer(), note=why, now=datetime.now(UTC))
     except FlawlineError as problem:
-        st.session_state[_TOLD] = str(problem)
-        st.error(words.REFUSED.format(problem=problem))
-        return False
+        st.session_state[_TOLD] = words.REFUSED.format(problem=problem)
+        return
     st.session_state[_TOLD] = words.ACTIVATED.format(version=row.version, product=row.product)
-    return True
 
 
 def _histogram(rows: list[ModelRow]) -> None:

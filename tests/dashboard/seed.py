@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection
 
 from core.blobs import Kind, frame_key
 from core.database import Database, open_database
@@ -32,7 +34,7 @@ P, F, R, INV, N = (
 LIMITS = Limits(0.46, 0.62)
 PRODUCTS = ("ring", "board", "weave", "ring")
 NAMES = ("ring-top", "board-side", "weave-exit", "ring-side", "board-top", "weave-left", "ring-left", "board-exit")
-SECOND = timedelta(seconds=1)
+Theme = Literal["auto", "light", "dark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def _shot(part: SimulatedPart, score: float) -> Shot:
     if mask.any():
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
-    small = cv2.resize(part.picture, (480, 360), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(part.picture, (480, 360), interpolation=cv2.INTER_AREA).astype(np.uint8)
     map8 = cv2.resize((warm * 255).astype(np.uint8), (256, 192), interpolation=cv2.INTER_AREA)
     return Shot(_jpeg(part.picture), _jpeg(small), cv2.imencode(".png", map8)[1].tobytes(), box, score)
 
@@ -104,13 +106,13 @@ class Plant:
             sessions.report(connection, told)
 
 
-def settings_in(folder: Path, *, port: int = 0, theme: str = "auto") -> Settings:
+def settings_in(folder: Path, *, port: int = 0, theme: Theme = "auto") -> Settings:
     """Settings of an installation in `folder`."""
     return Settings(
         data=folder,
         database=DatabaseSettings(url=f"sqlite:{folder / 'flawline.sqlite'}", busy_seconds=1),
         blobs=BlobSettings(url=f"file:{folder / 'blobs'}"),
-        dashboard=DashboardSettings(port=port, reviewer="A. Reviewer", theme=theme),  # type: ignore[arg-type]
+        dashboard=DashboardSettings(port=port, reviewer="A. Reviewer", theme=theme),
     )
 
 
@@ -136,14 +138,14 @@ def plant(settings: Settings, *, cameras: int = 4, now: datetime | None = None, 
 NAMES_PRODUCT = (0, 1, 2, 0, 1, 2, 0, 1)
 
 
-def register_models(connection: object, product: str, now: datetime) -> None:
+def register_models(connection: Connection, product: str, now: datetime) -> None:
     """Two versions of a product's model, the newer one active, and its recipe."""
     classes = ("Contamination", "Scratch", "Dent", "Missing feature")
-    recipe = recipes.save(connection, Recipe(product=product, classes=classes), who="seed", note="", now=now)  # type: ignore[arg-type]
+    recipe = recipes.save(connection, Recipe(product=product, classes=classes), who="seed", note="", now=now)
     for day, note in ((4, "first parts of the year"), (1, "lamp was changed, 40 new good parts")):
         moment = now - timedelta(days=day)
-        row = models.register(connection, new_model(product, recipe, day), who="M. Engineer", now=moment)  # type: ignore[arg-type]
-        models.activate(connection, row.id, who="M. Engineer", note=note, now=moment + timedelta(minutes=9))  # type: ignore[arg-type]
+        row = models.register(connection, new_model(product, recipe, day), who="M. Engineer", now=moment)
+        models.activate(connection, row.id, who="M. Engineer", note=note, now=moment + timedelta(minutes=9))
 
 
 def new_model(product: str, recipe: int, day: int) -> models.NewModel:
@@ -197,18 +199,17 @@ def _row(made: Plant, camera: Camera, verdict: MachineVerdict, at: int, seq: int
     kinds = {"picture": None if verdict is P else Kind.FRAME, "thumb": Kind.RING if verdict is P else Kind.THUMB,
              "heat": Kind.HEAT if verdict in (F, R) else None}  # fmt: skip
     bytes_of = {"picture": shot.jpeg, "thumb": shot.small, "heat": shot.heat}
-    keys = {
-        name: None if kind is None else _put(made.settings, frame, kind, bytes_of[name]) for name, kind in kinds.items()
-    }
+    keys = {name: kind and _put(made.settings, frame, kind, bytes_of[name]) for name, kind in kinds.items()}
     return Inspected(
         frame=frame, verdict=verdict, inspected_at=at + 118_000_000, worker="0.1.0 openvino cpu f32",
         size=len(shot.jpeg), reason="BLUR" if verdict is INV else "", detail="", score=score,
         limits=LIMITS if judged else None, model_id=None, recipe_version=1, predict_ms=22.0,
-        heat_min=0.05, heat_max=score, regions=_regions(shot, score) if verdict in (F, R) else (), **keys,
+        heat_min=0.05, heat_max=score, regions=_regions(shot, score) if verdict in (F, R) else (),
+        picture=keys["picture"], thumb=keys["thumb"], heat=keys["heat"],
     )  # fmt: skip
 
 
-def _regions(shot: Shot, score: float | None) -> Sequence[RegionRow]:
+def _regions(shot: Shot, score: float | None) -> tuple[RegionRow, ...]:
     if shot.box is None or score is None:
         return ()
     x, y, width, height = shot.box
