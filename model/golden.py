@@ -19,6 +19,8 @@ from model.pictures import PictureUnreadable, examine_picture, picture_size
 
 MAJORITY = 0.9  # of the pictures share a size: then the camera is fixed, and the others are mistakes
 ODD = 6.0  # robust standard deviations from the middle
+LONELY = 4.0  # times as far from its nearest neighbour as the pictures mostly are
+LONELY_LEVELS = 10.0  # and at least so many grey levels, RMS
 SAME = 1.0  # RMS difference in grey levels below which two pictures show the same shot
 FEATURELESS = 2.0  # standard deviation in grey levels
 THUMB = 16
@@ -103,16 +105,17 @@ def look_over(paths: Sequence[Path], pictures: NDArray[np.uint8]) -> list[Findin
     light = _deviations(np.array([float(grey.mean()) for grey in greys]), least=4.0)
     edges = np.array([float(cv2.Laplacian(grey, cv2.CV_32F).var()) for grey in greys])
     sharp = _deviations(np.log(edges + 1e-3), least=0.15)
-    lonely = _deviations(_nearest(_thumbs(pictures))[1], least=1.0)
+    apart = _nearest(_thumbs(pictures))[1]
+    lonely = apart > max(LONELY * float(np.median(apart)), LONELY_LEVELS)
     found = []
-    for path, brightness, sharpness, distance in zip(paths, light, sharp, lonely, strict=True):
+    for path, brightness, sharpness, alone in zip(paths, light, sharp, lonely, strict=True):
         if brightness < -ODD:
             found.append(Finding(path, "dark", "much darker than the others; check the light"))
         elif brightness > ODD:
             found.append(Finding(path, "bright", "much brighter than the others; check light and exposure"))
         elif sharpness < -ODD:
             found.append(Finding(path, "blurred", "much less sharp than the others; check focus and motion"))
-        elif distance > ODD:
+        elif alone:
             found.append(
                 Finding(path, "outlier", "unlike any other picture; check that it shows a good part, in place")
             )

@@ -157,4 +157,4 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
         raise ValueError("floating-point pixels have no agreed white; save 8 or 16 bits")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # the direct way would blend, and warns
-    return np.ascontiguousarray(np.asarray(image.convert("RGB"), dtype=np.uint8))
+    return np.array(image.convert("RGB"), dtype=np.uint8)  # a copy: Pillow's own memory is read-only

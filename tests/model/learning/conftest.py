@@ -20,7 +20,7 @@ def part(number: int, *, scratched: bool = False, size: tuple[int, int] = (64, 6
     """A grey part with a bright ring, a little noise and jitter; the same for the same number."""
     rng = np.random.default_rng(number)
     picture = np.full((*size, 3), 90, np.uint8)
-    x, y = (rng.integers(-2, 3, 2) + np.array([size[1] // 2, size[0] // 2])).tolist()
+    x, y = (rng.integers(-1, 2, 2) + np.array([size[1] // 2, size[0] // 2])).tolist()
     cv2.circle(picture, (x, y), min(size) // 3, (180, 170, 160), 5, cv2.LINE_AA)
     if scratched:
         cv2.line(picture, (x - 12, y - 10), (x + 12, y + 8), (20, 20, 40), 3, cv2.LINE_AA)

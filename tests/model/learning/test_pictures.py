@@ -129,3 +129,9 @@ def test_only_picture_files_are_found_in_order_of_name(tmp_path: Path) -> None:
 def test_a_mask_is_true_wherever_the_file_is_above_zero(tmp_path: Path) -> None:
     (tmp_path / "m.png").write_bytes(encoded(np.array([[0, 1, 255]], dtype=np.uint8)))
     assert read_mask(tmp_path / "m.png").tolist() == [[False, True, True]]
+
+
+def test_pixels_may_be_written_to() -> None:
+    picture = decode_picture(encoded(noise()), "part")
+    picture[0, 0] = 7
+    assert picture.flags.c_contiguous
