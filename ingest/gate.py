@@ -213,7 +213,7 @@ _REACH = 0.2  # shifts are looked for up to this share of width and height
 def _measure(picture: Picture) -> _Look:
     grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
     height, width = grey.shape
-    rows = max(8, round(height * _SMALL_WIDTH / width))
+    rows = min(max(8, round(height * _SMALL_WIDTH / width)), 4 * _SMALL_WIDTH)  # bounded for strips, too
     small = np.asarray(cv2.resize(grey, (_SMALL_WIDTH, rows), interpolation=cv2.INTER_AREA), np.float32)
     tiny = cv2.resize(
         small, (_ALIGN_WIDTH, max(8, round(rows * _ALIGN_WIDTH / _SMALL_WIDTH))), interpolation=cv2.INTER_AREA
