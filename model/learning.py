@@ -4,7 +4,6 @@ From pictures of good parts to a calibrated model file: the whole job behind one
 Progress comes in phases: pictures, training, calibration, saving. The budget covers all of it when it is in seconds.
 """
 
-import hashlib
 import logging
 import os
 import time
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.architecture import Architecture
 from model.batches import Batches, Twins
-from model.calibration import FAIL_RATE, REVIEW_RATE, Calibration, calibrate, hold_out_count, one_per_group
+from model.calibration import FAIL_RATE, REVIEW_RATE, Calibration, calibrate, one_per_group
 from model.checkpoint import CheckpointInvalid
 from model.datasets import open_dataset
 from model.fixture import Box
@@ -35,12 +34,12 @@ from model.predictor import valid_pixels
 from model.regions import DEFAULT_MINIMUM_AREA
 from model.runtimes import Fingerprint, Precision, RuntimeChoice, RuntimeName
 from model.scorer import open_scorer
+from model.split import LearningImpossible, Split, split_golden
 from model.steps import Halves
 from model.textures import FolderTextures, Mixed, NormalTextures, ProceduralTextures, Textures
 from model.threads import ThreadChooser
 from model.training import Rates, Schedule, Tick, TrainingCancelled, TrainingPlan, TrainingReport, train
 
-FEWEST = 4
 COMPILE_SECONDS = 6.0  # of the time budget kept for opening the runtime and writing the file
 SCORE_SECONDS = 0.03  # and for each calibration picture at 256² pixels
 MOST_RESERVED = 0.2
@@ -49,10 +48,6 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float, float, Mapping[str, float]], None]
 """phase, done, total, numbers such as teacher_loss, student_loss, iterations_per_second, seconds_left."""
-
-
-class LearningImpossible(ValueError):
-    """There is nothing usable to learn from; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +134,7 @@ def learn(
     options = options or LearnOptions()
     job = _Job(options, destination, progress, cancelled)
     golden, extra = job.read(pictures, held_out)
-    split = split_golden(golden, extra, options)
+    split = split_golden(golden, extra, fail_rate=options.fail_rate, seed=options.seed)
     networks = build_networks(options.architecture, weights=options.weights, seed=options.seed)
     report, twins = job.train(networks, golden.pictures[split.train], split)
     draft = job.manifest(golden, split)
@@ -163,65 +158,11 @@ def learn(
         sha256,
         manifest,
         calibration,
-        golden.findings + extra_findings(extra),
+        golden.findings + (extra.findings if extra else ()),
         split.counts,
         report,
         job.spent,
     )
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which golden pictures train and which calibrate.
-
-    train: indices. calibration: (N, H, W, 3) uint8 with one group name each. digest: SHA-256 over all of them.
-    """
-
-    train: NDArray[np.intp]
-    calibration: NDArray[np.uint8]
-    groups: tuple[str, ...]
-    digest: str
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Pictures by role."""
-        return {"train": len(self.train), "calibration": len(self.calibration)}
-
-
-def split_golden(golden: Golden, extra: Golden | None, options: LearnOptions) -> Split:
-    """Hold pictures out for calibration, whole groups at a time, or take the extra ones.
-
-    Raises LearningImpossible when there are too few.
-    """
-    count = len(golden.paths)
-    names = list(dict.fromkeys(golden.groups))
-    if count < FEWEST or len(names) < 2:
-        raise LearningImpossible(
-            f"{count} usable pictures of {len(names)} good parts are too few to learn from: at least {FEWEST} "
-            "are needed, 20 give something to rely on, 100 are good"
-        )
-    digest = hashlib.sha256("".join(sorted(golden.digests + (extra.digests if extra else ()))).encode()).hexdigest()
-    if extra is not None:
-        known = set(golden.digests)
-        fresh = [number for number, found in enumerate(extra.digests) if found not in known]
-        if not fresh:
-            raise LearningImpossible("all pictures held out for calibration are among those to train on")
-        groups = tuple(extra.groups[number] for number in fresh)
-        return Split(np.arange(count), extra.pictures[fresh], groups, digest)
-    held = set(_held_groups(golden.groups, names, options))
-    outside = [number for number, group in enumerate(golden.groups) if group in held]
-    inside = np.array([number for number, group in enumerate(golden.groups) if group not in held], dtype=np.intp)
-    return Split(inside, golden.pictures[outside], tuple(golden.groups[number] for number in outside), digest)
-
-
-def _held_groups(groups: Sequence[str], names: Sequence[str], options: LearnOptions) -> list[str]:
-    order = np.random.default_rng((options.seed, len(names))).permutation(len(names))
-    return [names[place] for place in order[: min(hold_out_count(len(names), options.fail_rate), len(set(groups)) - 1)]]
-
-
-def extra_findings(extra: Golden | None) -> tuple[Finding, ...]:
-    """What was noticed about the pictures held out by the caller."""
-    return extra.findings if extra else ()
 
 
 class _Job:

@@ -8,7 +8,6 @@ from model.fixture import FixtureMismatch
 from model.golden import Golden, read_golden, read_more
 from tests.model.learning.conftest import part, write
 
-
 JPEG_AT_ITS_BEST = [
     cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
 ]  # fmt: skip

@@ -10,9 +10,10 @@ from model.datasets import DatasetEmpty
 from model.evaluation import Evaluation, evaluate, mask_on_input
 from model.fixture import Fixture
 from model.golden import read_golden
-from model.learning import LearningImpossible, LearnOptions, Learnt, learn, split_golden
+from model.learning import LearnOptions, Learnt, learn
 from model.pace import Budget
 from model.predictor import Predictor
+from model.split import LearningImpossible, split_golden
 from model.training import TrainingCancelled
 from tests.model.learning.conftest import SMALL, part, write
 
@@ -136,7 +137,7 @@ def test_groups_never_straddle_the_split(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{number:02}.png", part(number)) for number in range(30)]
     groups = {path: str(number // 3) for number, path in enumerate(paths)}
     golden = read_golden(paths, budget=64, groups=groups)
-    split = split_golden(golden, None, OPTIONS)
+    split = split_golden(golden)
     trained = {golden.groups[number] for number in split.train}
     assert trained.isdisjoint(split.groups)
     assert len(trained) + len(set(split.groups)) == 10
@@ -147,7 +148,7 @@ def test_calibration_pictures_that_are_trained_on_do_not_count(tmp_path: Path) -
     paths = [write(tmp_path / f"{number:02}.png", part(number)) for number in range(6)]
     golden = read_golden(paths, budget=64)
     with pytest.raises(LearningImpossible, match="among those to train on"):
-        split_golden(golden, golden, OPTIONS)
+        split_golden(golden, golden)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
