@@ -83,7 +83,7 @@ class Simulator:
         truth, surface = self._make(part)
         if shown != part:
             surface = self._make(shown)[1]
-        seen = None if fault is CameraFault.FROZEN else fault
+        seen = self.fault(shown) if shown != part else fault
         pose = self._pose(shown)
         if seen is CameraFault.SHIFTED:
             pose = bumped(pose, self._rng(shown, "bump"))

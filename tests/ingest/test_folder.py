@@ -54,7 +54,7 @@ def test_natural_order_is_the_order_of_the_numbers(numbers: list[int]) -> None:
 
 @given(st.lists(st.text("ab1_2."), min_size=1))
 def test_natural_order_can_compare_any_names(words: list[str]) -> None:
-    assert sorted(sorted(words, key=natural), key=natural)[0] in words
+    assert min(words, key=natural) in words
 
 
 def test_a_replay_ends_after_its_last_picture(tmp_path: Path) -> None:
@@ -62,7 +62,8 @@ def test_a_replay_ends_after_its_last_picture(tmp_path: Path) -> None:
     with FolderSource(tmp_path) as source:
         assert source.state == SourceState.OPEN
         take_all(source)
-        assert source.state == SourceState.ENDED
+        ended: SourceState = source.state
+        assert ended == SourceState.ENDED
         assert source.read(0.0) is None
 
 
