@@ -37,9 +37,9 @@ class Split:
 
 
 def split_golden(golden: Golden, extra: Golden | None = None, *, fail_rate: float = FAIL_RATE, seed: int = 0) -> Split:
-    """Hold pictures out for calibration, whole groups at a time; with `extra` ones, those calibrate and all others train.
-
     """Hold pictures out for calibration, whole groups at a time; if there are `extra` ones, those calibrate instead.
+
+    fail_rate: what the calibration is to prove, see hold_out_count. Raises LearningImpossible when there are too few.
     """
     count = len(golden.paths)
     names = list(dict.fromkeys(golden.groups))
