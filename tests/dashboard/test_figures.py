@@ -74,8 +74,9 @@ def test_latency_is_in_the_unit_that_fits() -> None:
     assert figures.milliseconds(None) == "–"
 
 
-@given(st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2026, 12, 31), timezones=st.just(UTC)))
-def test_every_moment_lies_in_one_shift_of_eight_hours(moment: datetime) -> None:
+@given(st.integers(0, 365 * 86400))
+def test_every_moment_lies_in_one_shift_of_eight_hours(seconds: int) -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     shift = shift_at(moment)
     assert timedelta(0) <= moment - shift.start < timedelta(hours=10)  # a clock change makes one longer or shorter
     assert shift_at(shift.start).name == shift.name

@@ -1,0 +1,317 @@
+"""The pages in a real browser: what a person sees on the wall, and what a key does to the books."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sqlalchemy import text
+
+from tests.dashboard import seed
+from tests.dashboard.browser import TABLET, WALL, chromium, free_port, looking, serving, show_cameras
+from tests.dashboard.seed import Feeder, Plant
+
+pytestmark = pytest.mark.browser
+LOST = "weave-exit"  # the third camera
+PATIENT = 30_000  # ms; the machine may be busy
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = chromium(playwright)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    """Eight cameras on which parts keep coming, but for one that is lost."""
+    made = seed.plant(seed.settings_in(tmp_path_factory.mktemp("wall"), port=free_port()), cameras=8)
+    feeder = Feeder(made, lost=[LOST])
+    feeder.start()
+    yield made
+    feeder.stop()
+    made.database.close()
+
+
+@pytest.fixture(scope="module")
+def address(running: Plant, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(running.settings, tmp_path_factory.mktemp("log") / "serve.log") as url:
+        yield url
+
+
+def calls(plant: Plant) -> list[tuple[object, ...]]:
+    query = text("SELECT camera, session, seq, call, defect_class, severity, undoes FROM reviews ORDER BY id")
+    with plant.database.reading() as connection:
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def on_desk(page: Page) -> str:
+    """The name of the part on the desk."""
+    return str(page.locator(".reel-frame.on").get_attribute("data-item", timeout=PATIENT))
+
+
+def settle(page: Page) -> None:
+    """Wait until a key may decide: nobody can have seen a part that has just come."""
+    page.wait_for_timeout(400)
+
+
+def press(page: Page, key: str) -> None:
+    """Press a key on the desk and wait for another part to lie there."""
+    before = on_desk(page)
+    settle(page)
+    page.keyboard.press(key)
+    page.wait_for_function(
+        "before => document.querySelector('.reel-frame.on')?.dataset.item !== before", arg=before, timeout=PATIENT
+    )
+
+
+@pytest.mark.parametrize(
+    ("cameras", "scheme"),
+    [(1, "dark"), (2, "light"), (3, "dark"), (4, "dark"), (4, "light"), (8, "dark"), (8, "light")],
+)
+def test_the_wall_shows_every_camera_without_scrolling(
+    browser: Browser, address: str, running: Plant, cameras: int, scheme: str
+) -> None:
+    show_cameras(running, cameras)
+    with looking(browser, address, scheme="light" if scheme == "light" else "dark") as watched:
+        page = watched.open()
+        expect(page.locator(".tile")).to_have_count(cameras, timeout=PATIENT)
+        page.wait_for_timeout(2500)
+        watched.shoot(f"line-{cameras}-{scheme}")
+        boxes = [box for tile in page.locator(".tile").all() if (box := tile.bounding_box())]
+        assert len(boxes) == cameras
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= WALL[0] for box in boxes)
+        assert all(box["y"] + box["height"] <= WALL[1] for box in boxes)
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight") <= WALL[1]
+        sizes = page.eval_on_selector_all(
+            ".tile .verdict", "all => all.map(e => parseFloat(getComputedStyle(e).fontSize))"
+        )
+        assert all(size >= 26 for size in sizes)
+        font = page.evaluate(
+            "document.fonts.check('16px Inter') && [...document.fonts].some(f => f.family.includes('Inter') && f.status === 'loaded')"
+        )
+        assert font is True
+
+
+def test_a_lost_camera_loses_its_picture_and_is_the_loudest(browser: Browser, address: str, running: Plant) -> None:
+    show_cameras(running, 4)
+    with looking(browser, address) as watched:
+        page = watched.open()
+        lost = page.locator(f".tile[data-camera={LOST}]")
+        expect(lost).to_have_attribute("data-state", "NOT_INSPECTING", timeout=PATIENT)
+        expect(lost).to_contain_text("NOT INSPECTING")
+        expect(lost).to_contain_text("Its parts are rejected.")
+        expect(lost.locator("img")).to_have_count(0)
+        expect(page.locator(".chip.state")).to_contain_text("DEGRADED · 1 of 4 cameras out")
+        expect(page.locator(".alert").first).to_contain_text(f"{LOST} does not inspect")
+        size = lost.locator(".word").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+        assert size >= 34
+
+
+def test_the_wall_lives_and_nothing_jumps(browser: Browser, address: str, running: Plant) -> None:
+    show_cameras(running, 4)
+    with looking(browser, address) as watched:
+        page = watched.open()
+        tile = page.locator(".tile[data-camera=ring-top]")
+        tile.locator("img.photo").wait_for(timeout=PATIENT)
+        page.evaluate("document.querySelector('.tile[data-camera=ring-top]').same = 'node'")
+        before, place = tile.locator("img.photo").get_attribute("src"), tile.bounding_box()
+        page.wait_for_function(
+            "src => document.querySelector('.tile[data-camera=ring-top] img.photo').getAttribute('src') !== src",
+            arg=before, timeout=PATIENT,
+        )  # fmt: skip
+        assert page.evaluate("document.querySelector('.tile[data-camera=ring-top]').same") == "node"
+        assert page.evaluate("document.querySelector('.tile[data-camera=ring-top] img.photo').naturalWidth") > 0
+        assert tile.bounding_box() == place
+
+
+def test_a_held_picture_stays_while_the_line_goes_on(browser: Browser, address: str, running: Plant) -> None:
+    show_cameras(running, 4)
+    with looking(browser, address) as watched:
+        page = watched.open()
+        page.locator(".thumb").nth(1).click(timeout=PATIENT)
+        held = page.locator(".held")
+        expect(held).to_be_visible(timeout=PATIENT)
+        expect(held).to_contain_text("FAIL")
+        kept = held.locator("img.photo").get_attribute("src")
+        live = page.locator(".tile[data-camera=ring-top] img.photo")
+        before = live.get_attribute("src")
+        page.wait_for_function(
+            "src => document.querySelector('.tile[data-camera=ring-top] img.photo').getAttribute('src') !== src",
+            arg=before, timeout=PATIENT,
+        )  # fmt: skip
+        assert held.locator("img.photo").get_attribute("src") == kept
+        watched.shoot("line-held")
+        shown = held.bounding_box()
+        for tile in page.locator(".tile").all():  # no camera is hidden behind it
+            box = tile.bounding_box()
+            assert box is not None
+            assert shown is not None
+            assert box["x"] + box["width"] <= shown["x"]
+        page.keyboard.press("Escape")
+        expect(held).to_be_hidden()
+
+
+def test_heat_comes_only_on_request(browser: Browser, address: str, running: Plant) -> None:
+    show_cameras(running, 4)
+    with looking(browser, address) as watched:
+        page = watched.open()
+        page.locator(".thumb").first.click(timeout=PATIENT)
+        heat = page.locator(".held img.heat")
+        expect(page.locator(".held")).to_be_visible(timeout=PATIENT)
+        expect(heat).to_be_hidden()
+        page.keyboard.press("o")
+        expect(heat).to_be_visible()
+        page.wait_for_function("document.querySelector('.held img.heat').naturalWidth > 0", timeout=PATIENT)
+        page.wait_for_timeout(700)
+        watched.shoot("line-heat")
+        page.keyboard.press("Space")
+        expect(heat).to_be_hidden()
+
+
+def test_counters_can_be_of_the_day(browser: Browser, address: str, running: Plant) -> None:
+    show_cameras(running, 2)
+    with looking(browser, address, scheme="light") as watched:
+        page = watched.open()
+        expect(page.locator(".counters")).to_contain_text("Parts this shift", timeout=PATIENT)
+        page.locator("[data-period=today]").click()
+        expect(page.locator(".counters")).to_contain_text("Parts today", timeout=PATIENT)
+
+
+def test_nothing_looks_live_when_the_server_is_silent(browser: Browser, address: str, running: Plant) -> None:
+    show_cameras(running, 4)
+    with looking(browser, address) as watched:
+        page = watched.open()
+        page.locator(".tile img.photo").first.wait_for(timeout=PATIENT)
+        page.route("**/api/line.json*", lambda route: route.fulfill(status=502, body=""))
+        expect(page.locator(".lost")).to_be_visible(timeout=PATIENT)
+        expect(page.locator(".lost")).to_contain_text("does not answer")
+        watched.shoot("line-server-silent")
+        page.unroute("**/api/line.json*")
+        expect(page.locator(".lost")).to_be_hidden(timeout=PATIENT)
+        watched.errors.clear()  # the refusals of this test
+
+
+def test_decisions_by_keyboard_reach_the_database(browser: Browser, address: str, running: Plant) -> None:
+    before = len(calls(running))
+    with looking(browser, address) as watched:
+        page = watched.open("/review")
+        good = on_desk(page)
+        page.wait_for_timeout(1500)
+        watched.shoot("review-dark")
+        press(page, "g")
+        defect = on_desk(page)
+        page.keyboard.press("q")
+        press(page, "1")
+        press(page, "z")
+        assert on_desk(page) == defect
+        made = calls(running)[before:]
+        assert ["/".join(map(str, row[:3])) for row in made] == [good, defect, defect]
+        assert [row[3:6] for row in made] == [
+            ("FALSE_REJECT", "", None), ("DEFECT", "Contamination", "CRITICAL"), (None, "", None)
+        ]  # fmt: skip
+        assert made[2][6] is not None
+
+
+def test_a_key_held_down_and_a_focused_button_decide_once(browser: Browser, address: str, running: Plant) -> None:
+    before = len(calls(running))
+    with looking(browser, address) as watched:
+        page = watched.open("/review")
+        first = on_desk(page)
+        settle(page)
+        for _ in range(6):
+            page.keyboard.down("u")  # a key that repeats
+        page.keyboard.up("u")
+        page.wait_for_function(
+            "before => document.querySelector('.reel-frame.on')?.dataset.item !== before", arg=first, timeout=PATIENT
+        )
+        page.wait_for_timeout(800)
+        assert len(calls(running)) == before + 1
+        second = on_desk(page)
+        page.locator("[data-call=bad_image]").click()
+        page.wait_for_function(
+            "before => document.querySelector('.reel-frame.on')?.dataset.item !== before", arg=second, timeout=PATIENT
+        )
+        settle(page)
+        for key in ("Enter", "Space", "Enter"):
+            page.keyboard.press(key)
+        page.locator("[data-call=good]").focus()
+        page.keyboard.press("Space")
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(800)
+        assert len(calls(running)) == before + 2
+
+
+def test_two_reviewers_see_two_parts(browser: Browser, address: str, running: Plant) -> None:
+    with looking(browser, address) as ana, looking(browser, address, scheme="light") as ben:
+        ana.open("/review")
+        first = on_desk(ana.page)
+        page = ben.open()
+        page.locator(".st-key-topbar [data-testid=stPopoverButton]").click()
+        page.get_by_role("textbox").fill("Ben")
+        page.keyboard.press("Enter")
+        expect(page.locator(".st-key-topbar [data-testid=stPopoverButton]")).to_contain_text("Ben", timeout=PATIENT)
+        page.keyboard.press("Escape")
+        page.get_by_role("link", name="Review").click()
+        second = on_desk(page)
+        assert first != second
+        settle(page)
+        ben.page.wait_for_timeout(1000)
+        ben.shoot("review-light")
+
+
+def test_heat_and_the_way_through_the_queue(browser: Browser, address: str, running: Plant) -> None:
+    with looking(browser, address) as watched:
+        page = watched.open("/review")
+        first = on_desk(page)
+        press(page, "ArrowRight")
+        second = on_desk(page)
+        assert second != first
+        press(page, "ArrowLeft")
+        assert on_desk(page) == first
+        page.keyboard.press("o")
+        page.wait_for_function("document.querySelector('.hero img.heat').naturalWidth > 0", timeout=PATIENT)
+        page.wait_for_timeout(500)
+        watched.shoot("review-heat")
+        page.locator("[data-act=filter][data-value='verdict:INVALID']").click()
+        page.wait_for_timeout(1500)
+        watched.shoot("review-invalid")
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_model_is_made_active_with_a_note(browser: Browser, address: str, running: Plant, scheme: str) -> None:
+    with looking(browser, address, scheme="light" if scheme == "light" else "dark") as watched:
+        page = watched.open("/models")
+        page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for(
+            timeout=60_000
+        )
+        page.wait_for_timeout(1000)
+        watched.shoot(f"models-{scheme}")
+        page.get_by_role("button", name="Make active").first.click()
+        page.get_by_role("textbox").last.fill("the lamp was changed back")
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(700)
+        watched.shoot(f"models-activate-{scheme}")
+        page.get_by_role("button", name="Yes, judge by this version").click()
+        expect(page.get_by_text("the lamp was changed back").first).to_be_visible(timeout=PATIENT)
+    with running.database.reading() as connection:
+        reason = connection.execute(text("SELECT reason FROM audit_log WHERE action='model.activate' ORDER BY id DESC"))
+        assert reason.scalars().first() == "the lamp was changed back"
+
+
+@pytest.mark.parametrize(("path", "name"), [("/", "line"), ("/review", "review"), ("/models", "models")])
+def test_a_tablet_shows_the_pages_without_sideways_scrolling(
+    browser: Browser, address: str, running: Plant, path: str, name: str
+) -> None:
+    show_cameras(running, 4)
+    with looking(browser, address, size=TABLET) as watched:
+        page = watched.open(path)
+        page.wait_for_timeout(2500)
+        watched.shoot(f"tablet-{name}")
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= TABLET[0]
+        if name == "review":
+            on_desk(page)
+            heights = page.eval_on_selector_all(".call, .severity .chip", "all => all.map(e => e.offsetHeight)")
+            assert heights
+            assert all(height >= 44 for height in heights)
