@@ -88,7 +88,7 @@ def _begin(wishes: Wishes) -> tuple[Settings, Stop]:
         shutil.rmtree(data)
     blobs = base.blobs.model_copy(update={"heat": "all"})  # for the pixel figures every part's map is needed
     settings = base.model_copy(update={"data": data, "blobs": blobs})
-    _, stop = parts.begin()
+    _, stop = parts.begin(settings.model_copy(update={"log_level": "WARNING", "log_format": "human"}))
     parts.prepare(settings)
     return settings, stop
 

@@ -14,9 +14,9 @@ from core.settings import Settings, read_settings
 from core.stop import Stop, stop_on_signals
 
 
-def begin() -> tuple[Settings, Stop]:
-    """Read the settings, set up the logs, arm the tests' fault point, and listen to signals."""
-    settings = read_settings()
+def begin(settings: Settings | None = None) -> tuple[Settings, Stop]:
+    """Read the settings unless they are given, set up the logs, arm the tests' fault point, listen to signals."""
+    settings = settings or read_settings()
     logs.configure(settings)
     faults.arm(settings.worker.fault)
     stop = Stop()

@@ -34,6 +34,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     root.addHandler(output)
     root.setLevel(settings.log_level)
     logging.getLogger("kafka").setLevel(logging.INFO)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells each plug-in that it loads
     logging.captureWarnings(capture=True)
 
 

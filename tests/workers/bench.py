@@ -191,8 +191,8 @@ def _fingerprint() -> Fingerprint:
     return Predictor.from_networks(networks.teacher, networks.student, _manifest(), runtime="torch").fingerprint
 
 
-def _manifest(**manifest: Any) -> Manifest:
-    fixture = Fixture("none", None, SIDE, SIDE, (SIDE, SIDE))
+def _manifest(picture_size: tuple[int, int] = (SIDE, SIDE), **manifest: Any) -> Manifest:
+    fixture = Fixture("none", None, SIDE, SIDE, picture_size)
     architecture = Architecture().to_dict()
     return Manifest(architecture=architecture, height=SIDE, width=SIDE, fixture=fixture.to_dict(), **manifest)
 
