@@ -71,9 +71,14 @@ class Board:
     kinds = (DefectKind.SCRATCH, DefectKind.CONTAMINATION, DefectKind.MISSING_FEATURE, DefectKind.MISPRINT)
 
     def __init__(self, rng: Generator) -> None:
-        self._sprites = _stock(rng)
+        self._sprites = {
+            f"{kind}{quarters}": sprite.turned(quarters)
+            for kind, sprite in _stock(rng).items()
+            for quarters in range(4)
+        }
         bare = Laminate(rng, PLACES)
-        self._bare, self.alpha, self.shadow, self.inside = bare.colour, bare.alpha, bare.shadow, bare.inside
+        self._bare = np.asarray(cv2.cvtColor(bare.colour, cv2.COLOR_RGB2RGBA), np.float32)  # four: see Sprite
+        self.alpha, self.shadow, self.inside = bare.alpha, bare.shadow, bare.inside
         self._wrong = [components.package(rng, (112, 112), (16, 16), text) for text in WRONG_TEXTS]
         self._tones = [_tone(rng) for _ in range(3)]
 
@@ -101,7 +106,7 @@ class Board:
         """A controller with other marking, or a component that sits the wrong way round or askew."""
         if flaw.rng.random() < 0.6:
             wrong = self._wrong[int(flaw.rng.integers(len(self._wrong)))]
-            return self._solder(rng, PLACES, {**self._sprites, "mcu": wrong})
+            return self._solder(rng, PLACES, {**self._sprites, "mcu0": wrong})
         names = ("U1", "U2", "U3") if flaw.severity > 0.5 else ("U1", "L1")
         turned = names[int(flaw.rng.integers(len(names)))]
         places = tuple(replace(p, quarters=p.quarters + 2) if p.name == turned else p for p in PLACES)
@@ -116,17 +121,17 @@ class Board:
         for place, (x, y, turn, tint) in zip(places, errors, strict=True):
             if not place.kind:
                 continue
-            sprite = sprites[place.kind].turned(place.quarters)
-            small = 1.0 if sprite.cover.size < 4000 else 0.4
+            sprite = sprites[f"{place.kind}{place.quarters}"]
+            small = 1.0 if sprite.keep.size < 16_000 else 0.4
             sprite.paste(
                 colour, place.x + 0.5 * small * x, place.y + 0.5 * small * y, 0.9 * small * turn, 1 + 0.02 * tint
             )
-        return Surface(colour, self.alpha)
+        return Surface(np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGBA2RGB), np.float32), self.alpha)
 
 
 def _tone(rng: Generator) -> Floats:
-    """A slow unevenness of the solder mask's brightness, (520, 680, 3)."""
-    return np.asarray(cv2.merge([clouds(rng, CANVAS_H, CANVAS_W, cell=180.0, octaves=2)] * 3), np.float32)
+    """A slow unevenness of the solder mask's brightness, (520, 680, 4)."""
+    return np.asarray(cv2.merge([clouds(rng, CANVAS_H, CANVAS_W, cell=180.0, octaves=2)] * 4), np.float32)
 
 
 def _stock(rng: Generator) -> dict[str, Sprite]:

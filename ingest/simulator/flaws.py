@@ -152,7 +152,7 @@ def stain(colour: Floats, where: Mask, flaw: Flaw) -> None:
     box = Box.around(x, y, reach * 2.2)
     columns, rows = grid(box.height, box.width)
     distance = np.hypot(columns + box.left - x, (rows + box.top - y) * float(rng.uniform(0.8, 1.3))) / reach
-    edge = distance + 0.20 * clouds(rng, box.height, box.width, cell=reach * 0.9)
+    edge = distance + 0.17 * clouds(rng, box.height, box.width, cell=reach * 0.75, octaves=4)
     film = ramp(edge, 1.05, 0.85)
     rim = np.exp(-(((edge - 0.92) / 0.09) ** 2)).astype(np.float32)
     density = film * (0.75 + 0.25 * clouds(rng, box.height, box.width, cell=reach * 0.5)) + 0.7 * rim * film
