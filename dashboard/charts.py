@@ -75,11 +75,13 @@ def _zones(proof: Proof, top: float, ink: dict[str, str]) -> list[alt.Chart]:
 
 def _limits(proof: Proof, ink: dict[str, str]) -> list[alt.Chart]:
     drawn: list[alt.Chart] = []
-    for name, limit in (("review", proof.t_lo), ("fail", proof.t_hi)):
+    for name, limit, side in (("review", proof.t_lo, -1), ("fail", proof.t_hi, 1)):  # away from each other
         if limit is None:
             continue
         frame = pd.DataFrame({"left": [limit], "said": [f"{name} {figures.score(limit)}"]})
         drawn.append(alt.Chart(frame).mark_rule(color=ink["text"], strokeWidth=1.5).encode(x="left:Q"))
-        word = alt.Chart(frame).mark_text(align="left", dx=6, dy=10, baseline="top", color=ink["text"], font="Inter")
+        word = alt.Chart(frame).mark_text(
+            align="right" if side < 0 else "left", dx=6 * side, dy=10, baseline="top", color=ink["text"], font="Inter"
+        )
         drawn.append(word.encode(x="left:Q", y=alt.value(0), text="said:N"))
     return drawn

@@ -85,9 +85,8 @@ class Live:
             with self._stores.reading() as connection:
                 return self._read(connection, now, today=today)
         except (StoreUnavailable, SettingsInvalid) as problem:
-            unknown = Standing(State.NOT_INSPECTING, words.STATE_UNKNOWN)
-            slots = {"top": topbar.top_bar(unknown, topbar.Running(), now), "tile:note": notes.trouble(problem)}
-            return Page(slots | {"counters": "", "rejects": "", "attention": "", "lost": words.SERVER_SILENT})
+            slots = {"top": unknown_top(now), "tile:note": notes.trouble(problem)}
+            return Page(slots | {"counters": "", "rejects": "", "attention": "", "lost": notes.server_silent()})
 
     def _read(self, connection: Connection, now: datetime, *, today: bool) -> Page:
         start = day_start(now) if today else shift_at(now).start
@@ -96,7 +95,7 @@ class Live:
         products = tuple(dict.fromkeys(one.row.product for one in seen))
         running = topbar.Running(products, tuple(active.get(product, "") for product in products))
         standing = line_standing([one.standing for one in seen])
-        slots: Slots = {"top": topbar.top_bar(standing, running, now), "lost": words.SERVER_SILENT}
+        slots: Slots = {"top": topbar.top_bar(standing, running, now), "lost": notes.server_silent()}
         if not seen:
             return Page(slots | {"counters": "", "rejects": "", "attention": "", "tile:note": notes.empty_line()})
         accounts = self._kept.get(("books", today), SLOWEST, lambda: books(connection, now=now, since=start))
@@ -122,6 +121,11 @@ class Live:
             allowed_ms=min(deadlines, default=0),
             period=start,
         )
+
+
+def unknown_top(now: datetime) -> Html:
+    """The top bar where the state of the line is not known: then it counts as not inspecting."""
+    return topbar.top_bar(Standing(State.NOT_INSPECTING, words.STATE_UNKNOWN), topbar.Running(), now)
 
 
 def _see(connection: Connection, row: cameras.CameraRow, now: datetime) -> _Seen:
@@ -182,6 +186,3 @@ def account_of(found: Books) -> counters.Account:
         missing=sum(book.lost for book in found.sessions),
         duplicates=found.duplicates,
     )
-
-
-__all__ = ["Live", "Page", "account_of", "columns", "utc_now"]

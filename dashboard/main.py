@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard import words
 from dashboard.cached import live
 from dashboard.components import mount, style
+from dashboard.live import unknown_top, utc_now
 from dashboard.reviewer import reviewer_chip
 
 _VIEWS = Path(__file__).resolve().parent / "views"
@@ -28,7 +29,7 @@ def main() -> None:
         for page in pages:
             with st.container(key=f"tab-{'on' if page is chosen else 'off'}-{page.title}", width="content"):
                 st.page_link(page, width="content")
-        mount("top")(key="top", data={"slots": live().top()})
+        mount("top")(key="top", data={"slots": live().top(), "silent": unknown_top(utc_now())})
         reviewer_chip()
     chosen.run()
 

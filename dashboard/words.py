@@ -109,7 +109,7 @@ EMPTY_LINE_DO = (
     "A line file names the cameras. “flawline demo” runs a simulated line; "
     "“flawline onboard PRODUCT FOLDER” learns your own product from pictures of good parts."
 )
-SERVER_SILENT = "The dashboard's server does not answer. Nothing on this page is live until it does."
+SERVER_SILENT = "The dashboard's server does not answer, so nothing on this page is live. The line itself may well run."
 WAIT_FOR_REVIEW = "{count} parts wait for review"
 ONE_WAITS = "1 part waits for review"
 OLDEST_WAITS = "The oldest waits since {age}."

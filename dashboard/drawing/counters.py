@@ -72,6 +72,8 @@ def _balance(tally: Tally) -> str:
         return figures.UNKNOWN
     if account.captured == account.judged:
         return words.BALANCED
+    if account.judged > account.captured and not account.unaccounted:
+        return words.BALANCED  # the cameras' newest report is a moment older than the newest verdict
     if not account.unaccounted and account.under_way:
         return words.UNDER_WAY.format(count=figures.count(account.under_way))
     return words.NOT_BALANCED.format(captured=figures.count(account.captured), judged=figures.count(account.judged))

@@ -3,7 +3,7 @@
 from core.errors import FlawlineError, SettingsInvalid
 from dashboard import words
 from dashboard.drawing.marks import shape
-from dashboard.markup import Html, div, tag
+from dashboard.markup import Html, div, join, tag
 
 
 def note(title: str, text: str, *, tone: str = "pass", detail: str = "") -> Html:
@@ -22,3 +22,8 @@ def trouble(problem: FlawlineError) -> Html:
     if isinstance(problem, SettingsInvalid):
         return note(words.NOT_MIGRATED, words.NOT_MIGRATED_DO, tone="system", detail=str(problem))
     return note(words.BUSY, words.BUSY_DO, tone="system", detail=str(problem))
+
+
+def server_silent() -> Html:
+    """Lies ready in the browser for the moment when our own server no longer answers."""
+    return join(shape("system", 56), div("word", words.STATES["NOT_INSPECTING"]), div("", words.SERVER_SILENT))

@@ -68,7 +68,7 @@ def press(page: Page, key: str) -> None:
 
 @pytest.mark.parametrize(
     ("cameras", "scheme"),
-    [(1, "dark"), (2, "light"), (3, "dark"), (4, "dark"), (4, "light"), (8, "dark"), (8, "light")],
+    [(1, "dark"), (2, "light"), (3, "light"), (4, "dark"), (4, "light"), (8, "dark")],
 )
 def test_the_wall_shows_every_camera_without_scrolling(
     browser: Browser, address: str, running: Plant, cameras: int, scheme: str
@@ -88,10 +88,8 @@ def test_the_wall_shows_every_camera_without_scrolling(
             ".tile .verdict", "all => all.map(e => parseFloat(getComputedStyle(e).fontSize))"
         )
         assert all(size >= 26 for size in sizes)
-        font = page.evaluate(
-            "document.fonts.check('16px Inter') && [...document.fonts].some(f => f.family.includes('Inter') && f.status === 'loaded')"
-        )
-        assert font is True
+        loaded = page.evaluate("[...document.fonts].filter(f => f.status === 'loaded').map(f => f.family)")
+        assert any("Inter" in family for family in loaded)
 
 
 def test_a_lost_camera_loses_its_picture_and_is_the_loudest(browser: Browser, address: str, running: Plant) -> None:
@@ -187,6 +185,7 @@ def test_nothing_looks_live_when_the_server_is_silent(browser: Browser, address:
         page.route("**/api/line.json*", lambda route: route.fulfill(status=502, body=""))
         expect(page.locator(".lost")).to_be_visible(timeout=PATIENT)
         expect(page.locator(".lost")).to_contain_text("does not answer")
+        expect(page.locator(".chip.state")).to_contain_text("NOT INSPECTING · state unknown", timeout=PATIENT)
         watched.shoot("line-server-silent")
         page.unroute("**/api/line.json*")
         expect(page.locator(".lost")).to_be_hidden(timeout=PATIENT)

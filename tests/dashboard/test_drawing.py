@@ -32,7 +32,8 @@ EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 FRAME = Frame(
     id=FrameId("ring-top", 17, 4), captured_at=NOW - timedelta(seconds=1), inspected_at=NOW, station="station-1",
     product="ring", part_id="2044-004", lot="4471", view="", verdict="FAIL", reason="", detail="", score=0.81,
-    t_lo=0.46, t_hi=0.62, recipe_version=1, deadline_ms=2000, is_late=False, latency_ms=118.0, predict_ms=20.0, worker="w",
+    t_lo=0.46, t_hi=0.62, recipe_version=1, deadline_ms=2000, is_late=False, latency_ms=118.0, predict_ms=20.0,
+    worker="w",
     width=640, height=480, picture="frame/2026/11/24/12/ring-top/1_17_4.jpg", thumb="thumb/x.jpg", heat="heat/x.png",
     heat_min=0.1, heat_max=0.8, model="2026-11-23/1", regions=(Region(300, 200, 40, 20, 500, 0.8),),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """What the pages ask, on a real database."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import Connection, text
@@ -58,7 +59,7 @@ def test_bars_are_the_newest_rows_newest_first(line: Plant) -> None:
         bars = frames.bars(connection, "ring-top", most=70)
     assert len(bars) == 70
     assert bars[0].captured_at == NOON
-    assert all(one.captured_at > other.captured_at for one, other in zip(bars, bars[1:], strict=False))
+    assert all(one.captured_at > other.captured_at for one, other in pairwise(bars))
 
 
 def test_last_rejects_are_fails_of_the_period(line: Plant) -> None:
