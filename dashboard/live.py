@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.records.books import Books, books
-from dashboard import alerts, words
+from dashboard import alerts
 from dashboard.drawing import counters, lists, notes, tiles, topbar
 from dashboard.drawing.strip import LENGTH
 from dashboard.markup import Html
 from dashboard.queries import cameras, counts, frames, models, waiting
 from dashboard.shifts import day_start, shift_at
-from dashboard.states import Signs, Standing, State, camera_standing, line_standing, pace
+from dashboard.states import Signs, Standing, camera_standing, line_standing, pace
 from dashboard.stores import Kept, Stores
 
 FAST, SLOW, SLOWEST = 0.4, 2.0, 5.0  # seconds that a value may be old
@@ -85,7 +85,7 @@ class Live:
             with self._stores.reading() as connection:
                 return self._read(connection, now, today=today)
         except (StoreUnavailable, SettingsInvalid) as problem:
-            slots = {"top": unknown_top(now), "tile:note": notes.trouble(problem)}
+            slots = {"top": topbar.unknown_top(now), "tile:note": notes.trouble(problem)}
             return Page(slots | {"counters": "", "rejects": "", "attention": "", "lost": notes.server_silent()})
 
     def _read(self, connection: Connection, now: datetime, *, today: bool) -> Page:
@@ -121,11 +121,6 @@ class Live:
             allowed_ms=min(deadlines, default=0),
             period=start,
         )
-
-
-def unknown_top(now: datetime) -> Html:
-    """The top bar where the state of the line is not known: then it counts as not inspecting."""
-    return topbar.top_bar(Standing(State.NOT_INSPECTING, words.STATE_UNKNOWN), topbar.Running(), now)
 
 
 def _see(connection: Connection, row: cameras.CameraRow, now: datetime) -> _Seen:

@@ -7,7 +7,8 @@ import streamlit as st
 from dashboard import words
 from dashboard.cached import live
 from dashboard.components import mount, style
-from dashboard.live import unknown_top, utc_now
+from dashboard.drawing.topbar import unknown_top
+from dashboard.live import utc_now
 from dashboard.reviewer import reviewer_chip
 
 _VIEWS = Path(__file__).resolve().parent / "views"

@@ -32,7 +32,7 @@ def last_rejects(frames: Sequence[Frame], now: datetime) -> Html:
 
 def _reject(frame: Frame, now: datetime) -> Html:
     ratio = f"{frame.width}/{frame.height}" if frame.width > 0 and frame.height > 0 else "4/3"
-    picture = div("small", photo(thumb_of(frame), str(frame.id)), *boxes(frame)[:1], style=f"aspect-ratio:{ratio}")
+    picture = div("small", photo(thumb_of(frame), str(frame.id)), *boxes(frame)[:1], style=f"--ratio:{ratio}")
     below = div(
         "ends label", span("", figures.short_score(frame.score)), span("", figures.day_and_time(frame.captured_at, now))
     )

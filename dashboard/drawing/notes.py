@@ -26,4 +26,4 @@ def trouble(problem: FlawlineError) -> Html:
 
 def server_silent() -> Html:
     """Lies ready in the browser for the moment when our own server no longer answers."""
-    return join(shape("system", 56), div("word", words.STATES["NOT_INSPECTING"]), div("", words.SERVER_SILENT))
+    return join(shape("system", 56), div("word", words.STATE_UNKNOWN), div("", words.SERVER_SILENT))

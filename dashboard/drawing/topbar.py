@@ -31,8 +31,17 @@ def top_bar(standing: Standing, running: Running, now: datetime) -> Html:
     state = standing.state
     text = words.STATES[state] + (f" · {standing.why}" if standing.why else "")
     chip = span(f"chip state {state.value.lower()}", shape(_TONES[state], 12), tag("b", text))
+    return join(chip, span("muted what", what_runs(running)), _clock(now))
+
+
+def unknown_top(now: datetime) -> Html:
+    """The bar where nobody can say what the line does: as loud as a line that does not inspect."""
+    return join(span("chip state not_inspecting", shape("system", 12), tag("b", words.STATE_UNKNOWN)), _clock(now))
+
+
+def _clock(now: datetime) -> Html:
     clock = f"{shift_at(now).name} shift · {figures.time_of_day(now, seconds=True)}"
-    return join(chip, span("muted what", what_runs(running)), span("muted", clock))
+    return span("muted", clock)
 
 
 def what_runs(running: Running) -> str:

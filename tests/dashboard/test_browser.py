@@ -185,7 +185,7 @@ def test_nothing_looks_live_when_the_server_is_silent(browser: Browser, address:
         page.route("**/api/line.json*", lambda route: route.fulfill(status=502, body=""))
         expect(page.locator(".lost")).to_be_visible(timeout=PATIENT)
         expect(page.locator(".lost")).to_contain_text("does not answer")
-        expect(page.locator(".chip.state")).to_contain_text("NOT INSPECTING · state unknown", timeout=PATIENT)
+        expect(page.locator(".chip.state")).to_contain_text("STATE UNKNOWN", timeout=PATIENT)
         watched.shoot("line-server-silent")
         page.unroute("**/api/line.json*")
         expect(page.locator(".lost")).to_be_hidden(timeout=PATIENT)

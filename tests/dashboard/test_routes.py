@@ -162,7 +162,7 @@ def test_before_there_are_tables_the_page_says_what_to_do(tmp_path: Path) -> Non
     nothing = Stores(seed.settings_in(tmp_path))
     document = get(nothing, "/api/line.json").json()
     assert "no tables yet" in document["slots"]["tile:note"]
-    assert "NOT INSPECTING" in document["slots"]["top"]
+    assert "STATE UNKNOWN" in document["slots"]["top"]
     with pytest.raises(SettingsInvalid):
         _ = nothing.database
     upgrade(nothing.settings.database_url)
