@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from cli import parts
 from core.blobs import BlobStore
@@ -102,22 +102,22 @@ class _Reader:
         masks = [_mask(truths[row.part_id], fixture) for row in shown]
         return Figures(len(rows), len(bad), auroc(*scores), pixel_auroc(maps, masks) if shown else None)
 
-    def _rows(self, camera: str) -> Sequence[Row[Any]]:
+    def _rows(self, camera: str) -> Sequence[Any]:
         t = inspections.c
         wanted = select(t.part_id, t.score, t.heat, t.heat_min, t.heat_max)
         mine = t.camera == camera, t.captured_at >= self._since, t.score.is_not(None)
         with self._database.reading() as connection:
-            found: Sequence[Row[Any]] = connection.execute(wanted.where(*mine).order_by(t.captured_at)).all()
+            found = connection.execute(wanted.where(*mine).order_by(t.captured_at)).all()
         return found
 
-    def _map(self, row: Row[Any], fixture: Fixture) -> NDArray[np.float32]:
+    def _map(self, row: Any, fixture: Fixture) -> NDArray[np.float32]:
         stored = cv2.imdecode(np.frombuffer(self._blobs.get(row.heat), np.uint8), cv2.IMREAD_GRAYSCALE)
         assert stored is not None
         values = row.heat_min + stored.astype(np.float32) * ((row.heat_max - row.heat_min) / 255)
         return np.asarray(cv2.resize(values, (fixture.width, fixture.height)), dtype=np.float32)
 
 
-def _spread(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+def _spread(rows: Sequence[Any]) -> Sequence[Any]:
     """At most MOST_MAPS of the rows, evenly over the run."""
     return rows[:: max(1, -(-len(rows) // MOST_MAPS))]
 

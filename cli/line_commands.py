@@ -28,7 +28,9 @@ def up(
 
 @worker.command()
 def inspection(
-    name: Annotated[str, typer.Option(help="Stays the same over restarts: its frames are then taken up at once.")] = "",
+    name: Annotated[
+        str, typer.Option(help="This worker's name; with the same one it takes up its frames at once after a restart.")
+    ] = "",
     supervised: Supervised = False,
     ready: Ready = None,
 ) -> None:

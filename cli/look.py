@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from cli import parts
 from cli.console import escape, out, progress, write_json
 from core.errors import ModelUnusable, SettingsInvalid
+from core.records import models
 from core.settings import Settings, read_settings
 from core.verdicts import InvalidReason, Limits, MachineVerdict, NoVerdictReason, decide
 from dashboard.heat import overlay
@@ -35,6 +37,24 @@ class Seen:
     detail: str = ""
     picture: Picture | None = None
     prediction: Prediction | None = None
+
+
+def find_model(model: Path | None, product: str | None) -> Path:
+    """The model file that is meant: the file itself, or the active one of a product. Raises SettingsInvalid."""
+    if (model is None) == (product is None):
+        raise SettingsInvalid("name a model file by --model, or a product by --product")
+    if model is not None:
+        return model
+    settings = read_settings()
+    with parts.database(settings) as database, database.reading() as connection:
+        row = models.active(connection).get(str(product))
+    if row is None:
+        raise SettingsInvalid(f"{product!r} has no active model; `flawline models list` shows those there are")
+    fetched = settings.data / "models" / f"{row.sha256}.safetensors"
+    if not fetched.exists():
+        fetched.parent.mkdir(parents=True, exist_ok=True)
+        fetched.write_bytes(parts.blobs(settings).get(row.blob))
+    return fetched
 
 
 def inspect_paths(paths: Sequence[Path], model: Path, *, json_file: Path | None, overlays: Path | None) -> int:

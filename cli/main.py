@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Streaming visual quality control: learns a product from its good parts, judges every part, keeps the books.",
-    epilog="Start with `flawline demo`. Settings are FLAWLINE_… variables; `flawline doctor` shows them.",
+    epilog="Start with `flawline demo`. Settings are FLAWLINE_… variables; `flawline doctor --settings` shows them.",
 )
 learn_commands.add_to(app)
 line_commands.add_to(app)

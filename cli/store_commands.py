@@ -14,7 +14,7 @@ Json = Annotated[Path | None, typer.Option("--json", help="Write the result as J
 
 @db.command("upgrade")
 def db_upgrade(
-    revision: Annotated[str, typer.Argument(help="Revision to upgrade to.")] = "head",
+    revision: Annotated[str, typer.Argument(help="Number of a change to the tables; head is this version's.")] = "head",
     sql: Annotated[bool, typer.Option("--sql", help="Dry run: print the SQL, change nothing.")] = False,
 ) -> None:
     """Bring the tables to this version; safe to run at any time, and twice."""

@@ -23,8 +23,9 @@ from model.datasets import DatasetEmpty
 from model.errors import ModelError
 from model.evaluation import Evaluation, evaluate
 from model.fixture import FixtureMismatch
-from model.learning import LearningImpossible, LearnOptions, Learnt, learn
+from model.learning import LearnOptions, Learnt, learn
 from model.pace import Budget
+from model.split import LearningImpossible
 from model.steps import TrainingDiverged
 from model.training import TrainingCancelled
 
@@ -40,40 +41,56 @@ class Asked:
     backbone: str = "efficientnet_lite0"
     ablation: str = "rd-e+gii"
     roi: str | None = None
+    ignore: tuple[str, ...] = ()
     seed: int = 0
     review_rate: float = 0.01
     fail_rate: float = 0.002
     textures: Path | None = None
 
-    def box(self) -> tuple[int, int, int, int] | None:
-        """The ROI as x, y, width, height. Raises SettingsInvalid."""
-        if self.roi is None:
-            return None
-        try:
-            x, y, width, height = (int(part) for part in self.roi.split(","))
-        except ValueError as problem:
-            raise SettingsInvalid(f"--roi {self.roi!r}: write X,Y,WIDTH,HEIGHT in picture pixels") from problem
-        return x, y, width, height
-
     def options(self, settings: Settings) -> LearnOptions:
         """For the engine. Raises SettingsInvalid for what nobody can mean."""
         try:
             return LearnOptions(
-                architecture=named(self.ablation, backbone=self.backbone), budget=Budget.parse(self.budget),
-                size=self.size, roi=self.box(), seed=self.seed, textures=self.textures, runtime=settings.worker.runtime,
-                review_rate=self.review_rate, fail_rate=self.fail_rate, threads=settings.worker.threads or None,
-                weights=settings.weights)  # fmt: skip
+                architecture=named(self.ablation, backbone=self.backbone),
+                budget=Budget.parse(self.budget),
+                size=self.size,
+                roi=box_of(self.roi) if self.roi else None,
+                ignored=tuple(box_of(text) for text in self.ignore),
+                seed=self.seed,
+                textures=self.textures,
+                runtime=settings.worker.runtime,
+                review_rate=self.review_rate,
+                fail_rate=self.fail_rate,
+                threads=settings.worker.threads or None,
+                weights=settings.weights,
+            )
         except ValueError as problem:
             raise SettingsInvalid(str(problem)) from problem
 
     def recipe(self, product: str) -> Recipe:
         """The recipe that goes with the model. Raises SettingsInvalid."""
-        box = self.box()
-        roi = Roi(x=box[0], y=box[1], width=box[2], height=box[3]) if box else None
+        roi = _roi(self.roi) if self.roi else None
+        mask = tuple(_roi(text) for text in self.ignore)
         try:
-            return Recipe(product=product, fixture="roi" if roi else "none", roi=roi, budget=self.size)
+            return Recipe(product=product, fixture="roi" if roi else "none", roi=roi, mask=mask, budget=self.size)
         except ValidationError as problem:
             raise SettingsInvalid(f"product {product!r}: {problem.errors()[0]['msg']}") from problem
+
+
+def box_of(text: str) -> tuple[int, int, int, int]:
+    """X,Y,WIDTH,HEIGHT as numbers. Raises SettingsInvalid."""
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError as problem:
+        raise SettingsInvalid(f"{text!r} is no rectangle: write X,Y,WIDTH,HEIGHT in picture pixels") from problem
+    return x, y, width, height
+
+
+def _roi(text: str) -> Roi:
+    try:
+        return Roi(**dict(zip(("x", "y", "width", "height"), box_of(text), strict=True)))
+    except ValidationError as problem:
+        raise SettingsInvalid(f"rectangle {text!r}: {problem.errors()[0]['msg']}") from problem
 
 
 @contextmanager

@@ -88,8 +88,8 @@ def evaluate(
 ) -> Evaluation:
     """Test a model on `data`/test.
 
-    progress: called with (pictures done, in all). Raises ValueError for an uncalibrated model, or when there is no test
-    picture that can be judged; ModelFileInvalid, RuntimeUnavailable and DatasetEmpty as their makers do.
+    progress: called with (pictures done, in all). Without test pictures all that needs them is None. Raises ValueError
+    for an uncalibrated model, or when no test picture can be judged; ModelFileInvalid, RuntimeUnavailable and DatasetEmpty as their makers do.
     """
     predictor = model if isinstance(model, Predictor) else Predictor.load(model, runtime=runtime, threads=threads)
     if predictor.manifest.limits is None:
@@ -103,7 +103,7 @@ def evaluate(
         except (PictureUnreadable, FixtureMismatch) as problem:
             unusable[str(picture.path.relative_to(data))] = str(problem)
         progress(number, len(tests))
-    if not judged:
+    if tests and not judged:
         raise ValueError(f"{data}: no picture under test/ can be judged; give test/good and test/<kind of defect>")
     return _summed_up(judged, unusable, predictor)
 
@@ -200,7 +200,7 @@ def _summed_up(judged: list[_Judged], unusable: Mapping[str, str], predictor: Pr
         vanished_defects=sum(one.vanished for one in judged),
         unusable=unusable,
         train_seconds=_number(training.get("train_seconds")),
-        ms_per_frame=float(np.median([one.seconds for one in judged])) * 1000,
+        ms_per_frame=float(np.median([one.seconds for one in judged])) * 1000 if judged else None,
         settings=_settings(predictor),
     )
 
