@@ -10,13 +10,22 @@ from dashboard.queries.waiting import Waiting
 from dashboard.states import Standing, State
 
 MOST = 4
+_TOGETHER = 2  # more cameras than this that are out are told as one
 
 
 def camera_alerts(standings: Iterable[tuple[str, Standing]]) -> list[Alert]:
-    """One for each camera that does not inspect or inspects badly; the first ones are the loudest."""
+    """One for each camera that does not inspect or inspects badly, the loudest first; many that are out are one."""
     named = list(standings)
-    out = [_camera(name, standing) for name, standing in named if standing.state is State.NOT_INSPECTING]
-    return out + [_camera(name, standing) for name, standing in named if standing.state is State.DEGRADED]
+    out = [(name, standing) for name, standing in named if standing.state is State.NOT_INSPECTING]
+    poor = [_camera(name, standing) for name, standing in named if standing.state is State.DEGRADED]
+    return ([_many(out)] if len(out) > _TOGETHER else [_camera(*one) for one in out]) + poor
+
+
+def _many(out: Sequence[tuple[str, Standing]]) -> Alert:
+    first = out[0][1]
+    longest = max((standing.silent_for for _, standing in out if standing.silent_for is not None), default=None)
+    what = words.CAMERAS_DEAD.format(count=len(out), names=", ".join(name for name, _ in out))
+    return Alert("system", what, " ".join(part for part in (f"{first.why}.", first.parts, first.do) if part), longest)
 
 
 def _camera(name: str, standing: Standing) -> Alert:

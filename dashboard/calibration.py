@@ -16,6 +16,7 @@ class Proof:
     scores: tuple[float, ...] = ()
     t_lo: float | None = None
     t_hi: float | None = None
+    told: str = ""  # the calibration's own words: what is proved, and what more it takes
 
     @property
     def review_rate(self) -> float | None:
@@ -41,7 +42,8 @@ def proof_of(manifest: Mapping[str, Any]) -> Proof:
     calibration, limits = _part(manifest, "calibration"), _part(manifest, "limits")
     found = calibration.get("scores")
     scores = tuple(sorted(s for s in map(number, found if isinstance(found, list | tuple) else ()) if s is not None))
-    return Proof(scores, number(limits.get("t_lo")), number(limits.get("t_hi")))
+    told = _part(_part(manifest, "training"), "calibration").get("message")
+    return Proof(scores, number(limits.get("t_lo")), number(limits.get("t_hi")), told if isinstance(told, str) else "")
 
 
 def taught(manifest: Mapping[str, Any]) -> dict[str, str]:

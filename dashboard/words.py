@@ -110,6 +110,7 @@ EMPTY_LINE_DO = (
     "“flawline onboard PRODUCT FOLDER” learns your own product from pictures of good parts."
 )
 SERVER_SILENT = "The dashboard's server does not answer, so nothing on this page is live. The line itself may well run."
+CAMERAS_DEAD = "{count} cameras do not inspect: {names}"
 WAIT_FOR_REVIEW = "{count} parts wait for review"
 ONE_WAITS = "1 part waits for review"
 OLDEST_WAITS = "The oldest waits since {age}."

@@ -72,6 +72,8 @@ def sentences(proof: Proof) -> list[str]:
     """What the calibration proves, in plain words."""
     if not proof.scores:
         return [words.NO_CALIBRATION]
+    if proof.told:
+        return [proof.told]
     n = figures.count(len(proof.scores))
     if proof.t_lo is None or proof.review_rate is None:
         return [f"{n} good parts were held out; no limit was derived from them."]

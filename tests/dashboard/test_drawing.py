@@ -252,6 +252,12 @@ def test_the_loudest_alert_comes_first() -> None:
     assert read(lists.attention([])) == f"{words.ATTENTION} {words.ALL_QUIET}"
 
 
+def test_many_cameras_that_are_out_are_one_alert() -> None:
+    standing = Standing(State.NOT_INSPECTING, "Silent", "Its parts are rejected.", silent_for=41)
+    found = camera_alerts([(name, standing) for name in "abc"])
+    assert [(alert.what, alert.seconds) for alert in found] == [("3 cameras do not inspect: a, b, c", 41)]
+
+
 @pytest.mark.parametrize(
     ("x", "y", "word"), [(0, 0, "upper left"), (300, 220, "centre"), (600, 220, "right"), (300, 440, "lower")]
 )

@@ -52,6 +52,14 @@ def test_too_few_parts_prove_no_fail_limit() -> None:
     assert "too few to prove a fail limit" in said
 
 
+def test_the_calibrations_own_words_come_first() -> None:
+    manifest = {
+        "calibration": {"scores": [0.1, 0.2]},
+        "training": {"calibration": {"message": "2 good parts prove little; collect 97 more."}},
+    }
+    assert sentences(proof_of(manifest)) == ["2 good parts prove little; collect 97 more."]
+
+
 def test_a_card_says_why_a_model_judges(line: Plant) -> None:
     with line.database.reading() as connection:
         active, former = versions(connection, "ring")
