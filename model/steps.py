@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -160,19 +159,20 @@ STEPS: Mapping[str, Step] = {
 
 
 class FeatureCache:
-    """Features of the good pictures by networks that stand still, computed once where memory allows.
+    """Features of the good pictures by networks that stand still: each computed when it is first needed, then kept.
 
-    With more pictures than `limit` bytes hold, each batch's features are computed anew: slower, and the same otherwise.
+    One picture at a time, so that they do not depend on who shared a batch with them. Beyond `limit` bytes nothing more
+    is kept: slower, and the same otherwise.
     """
 
     def __init__(self, room: Classroom, batches: Batches, *, limit: int = CACHE_BYTES) -> None:
         self._room = room
         self._batches = batches
-        self._limit = limit
-        self._kept: dict[str, Levels | None] = {}
+        self._room_left = limit
+        self._kept: dict[tuple[str, int], Levels] = {}
 
     def of_expert(self, batch: Batch) -> Levels:
-        """E(n) by level (B, C_k, H_k, W_k)."""
+        """E(n) by level (B, C_k, H_k, W_k), in the student's precision."""
         return self._features("expert", self._room.networks.expert, batch)
 
     def of_teacher(self, batch: Batch) -> Levels:
@@ -180,42 +180,23 @@ class FeatureCache:
         return self._features("teacher", self._room.networks.teacher, batch)
 
     def _features(self, name: str, network: nn.Module, batch: Batch) -> Levels:
-        if name not in self._kept:
-            self._kept[name] = self._all(network)
-        kept = self._kept[name]
-        if kept is None:
-            return self._run(network, batch.normal)
-        picks = torch.from_numpy(batch.picks).to(self._room.device)
-        first, second, third = (level[picks].contiguous(memory_format=torch.channels_last) for level in kept)
+        each = [self._one(name, network, pick) for pick in batch.picks.tolist()]
+        first, second, third = (torch.cat(level) for level in zip(*each, strict=True))
         return first, second, third
 
-    def _all(self, network: nn.Module) -> Levels | None:
-        """The features of all pictures, in the student's precision; None if they are too many."""
-        count, size = len(self._batches.pictures), self._batches.size
+    def _one(self, name: str, network: nn.Module, pick: int) -> Levels:
+        """Features of one picture, (1, C_k, H_k, W_k)."""
+        kept = self._kept.get((name, pick))
+        if kept is not None:
+            return kept
         dtype = torch.bfloat16 if self._room.halves.student else torch.float32
-        kept: list[Tensor] = []
-        for start in range(0, count, size):
-            picks: NDArray[np.intp] = np.arange(start, min(start + size, count))
-            levels = self._run(network, self._batches.normals(picks))
-            if not kept:
-                each = sum(level[0].numel() for level in levels) * torch.finfo(dtype).bits // 8
-                if 2 * each * count > self._limit:  # expert's and teacher's
-                    return None
-                kept = [
-                    torch.empty((count, *level.shape[1:]), dtype=dtype, device=level.device).contiguous(
-                        memory_format=torch.channels_last
-                    )
-                    for level in levels
-                ]
-            for whole, level in zip(kept, levels, strict=True):
-                whole[start : start + len(picks)] = level
-        first, second, third = kept
-        return first, second, third
-
-    def _run(self, network: nn.Module, images: Tensor) -> Levels:
         with torch.no_grad(), self._room.encoding(), evaluating(network):
-            levels: Levels = network(images)
-        return levels
+            first, second, third = (level.to(dtype) for level in network(self._batches.normals(np.array([pick]))))
+        size = sum(level.numel() * level.element_size() for level in (first, second, third))
+        if size <= self._room_left:
+            self._room_left -= size
+            self._kept[name, pick] = first, second, third
+        return first, second, third
 
 
 def descend(loss: Tensor, optimiser: Optimizer) -> float:

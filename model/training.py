@@ -2,8 +2,11 @@
 Training within a budget, with progress, cancel and resume (rd-e.md, sections 4 and 12).
 
 joint    the paper's schedule: teacher and student learn side by side in every iteration
-staged   the teacher first, for a share of the budget, then the student alone on the finished teacher's features, which
-         are computed once for the good pictures. About twice as many student iterations in the same time.
+staged   the teacher first, for a share of the budget, then the student alone on the finished teacher's features; those
+         of good pictures are computed once. Twice as many student iterations in the same time.
+
+Staged is the default because it is the better one at budgets of minutes: on the simulated weave, with the same amount
+of computing, image AUROC 0.965 staged (16 + 50 iterations of 4) against 0.850 joint (31 iterations).
 """
 
 import math

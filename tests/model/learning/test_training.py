@@ -5,12 +5,21 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from model.architecture import named
 from model.batches import Batches, Twins
 from model.checkpoint import CheckpointInvalid
 from model.foreground import Foregrounds
 from model.networks import Networks, build_networks
 from model.pace import Budget
-from model.steps import STUDENT_RATE, TEACHER_RATE, FeatureCache, Halves, TrainingDiverged
+from model.steps import (
+    STUDENT_RATE,
+    TEACHER_RATE,
+    Classroom,
+    FeatureCache,
+    Halves,
+    TrainingDiverged,
+    optimisers_for,
+)
 from model.textures import Mixed, NormalTextures, ProceduralTextures
 from model.training import Schedule, Tick, TrainingCancelled, TrainingPlan, rate_factor, stages, train
 from tests.model.learning.conftest import SMALL, part
@@ -93,8 +102,6 @@ def test_running_statistics_of_the_teacher_change_twice_per_step(networks: Netwo
 
 
 def test_with_the_expert_off_only_the_student_learns(parts: NDArray[np.uint8]) -> None:
-    from model.architecture import named
-
     networks = build_networks(named("rd", features="linear"))
     before = weights(networks)
     report = train(networks, batches_of(parts), TrainingPlan(Budget(iterations=3)))
@@ -144,13 +151,18 @@ def test_half_precision_trains_too(networks: Networks, parts: NDArray[np.uint8])
 
 
 def test_cached_features_are_those_that_are_computed(networks: Networks, parts: NDArray[np.uint8]) -> None:
-    from model.steps import Classroom, optimisers_for
-
     room = Classroom(networks, optimisers_for(networks), Halves(), torch.device("cpu"))
     batches = batches_of(parts)
     cached, computed = FeatureCache(room, batches), FeatureCache(room, batches, limit=1)
-    for kept, anew in zip(cached.of_expert(batches[1]), computed.of_expert(batches[1]), strict=True):
-        assert torch.allclose(kept, anew, atol=1e-4)
+    first = cached.of_expert(batches[1])
+    with torch.no_grad():
+        whole = networks.expert(batches[1].normal)
+        for weight in networks.expert.parameters():
+            weight.zero_()  # what is still right after this was kept
+    for now, then, straight in zip(cached.of_expert(batches[1]), first, whole, strict=True):
+        assert torch.equal(now, then)
+        assert torch.allclose(now, straight, atol=1e-4)
+    assert not torch.allclose(computed.of_expert(batches[1])[0], first[0])
 
 
 def test_a_checkpoint_of_another_run_is_refused(networks: Networks, parts: NDArray[np.uint8], tmp_path: Path) -> None:
