@@ -35,7 +35,7 @@ FAIL_RATE = 0.005
 TAUGHT_SEED, LINE_SEED = 0, 1  # what is taught and what is inspected are different shifts
 TOTAL_RATE = 12.0  # parts per second over all cameras
 DEADLINE_MS = 5000
-DRAIN_WITHIN = 60.0  # s
+STUCK_AFTER = 60.0  # s without a verdict before the rest is left in the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +159,17 @@ def _status(found: Books) -> Table:
 
 
 def _drain(settings: Settings, supervisor: Supervisor) -> None:
-    """Let what was captured be judged before the end."""
-    limit = time.monotonic() + DRAIN_WITHIN
+    """Let what was captured be judged before the end, for as long as it goes on."""
+    least, limit = -1, time.monotonic() + STUCK_AFTER
+    topics = ((FRAMES, inspection.GROUP), (CAMERAS, bookkeeping.GROUP))
     with parts.broker(settings) as broker:
         while time.monotonic() < limit:
             supervisor.tend()
-            topics = ((FRAMES, inspection.GROUP), (CAMERAS, bookkeeping.GROUP))
-            if not any(lag.records for topic, group in topics for lag in broker.lag(topic, group=group)):
+            left = sum(lag.records for topic, group in topics for lag in broker.lag(topic, group=group))
+            if left == 0:
                 return
+            if left < least or least < 0:
+                least, limit = left, time.monotonic() + STUCK_AFTER
             time.sleep(0.2)
 
 

@@ -99,7 +99,7 @@ def _database(settings: Settings) -> list[Finding]:
         open_database(settings.database_url, busy_seconds=1).close()
         return f"database {settings.database_url} answers"
 
-    return _tried(look, missing=settings.data / "flawline.sqlite")
+    return _tried(look, missing=settings.data / "flawline.sqlite", how="`flawline db upgrade` makes it")
 
 
 def _log(settings: Settings) -> list[Finding]:
@@ -107,14 +107,14 @@ def _log(settings: Settings) -> list[Finding]:
         with parts.broker(settings):
             return f"log {settings.broker_path} answers"
 
-    return _tried(look, missing=settings.broker_path)
+    return _tried(look, missing=settings.broker_path, how="`flawline up` and `flawline demo` make it")
 
 
 def _line(settings: Settings) -> list[Finding]:
     def look() -> str:
         return f"line file {settings.line_path}: {len(read_line(settings.line_path).camera)} cameras"
 
-    return _tried(look, missing=settings.line_path)
+    return _tried(look, missing=settings.line_path, how="`flawline demo` makes one; docs/line.md shows how to write it")
 
 
 def _weights(settings: Settings) -> list[Finding]:
@@ -136,9 +136,9 @@ def _weights(settings: Settings) -> list[Finding]:
     return [Finding("ok", "ImageNet weights for efficientnet_lite0 are installed: training needs no internet")]
 
 
-def _tried(look: Callable[[], str], missing: Path) -> list[Finding]:
+def _tried(look: Callable[[], str], missing: Path, how: str) -> list[Finding]:
     if not missing.exists():
-        return [Finding("note", f"no {missing} yet", "`flawline demo` or `flawline onboard` makes what is missing")]
+        return [Finding("note", f"no {missing} yet", how)]
     try:
         return [Finding("ok", look())]
     except FlawlineError as problem:
