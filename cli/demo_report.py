@@ -107,8 +107,7 @@ class _Reader:
         wanted = select(t.part_id, t.score, t.heat, t.heat_min, t.heat_max)
         mine = t.camera == camera, t.captured_at >= self._since, t.score.is_not(None)
         with self._database.reading() as connection:
-            found = connection.execute(wanted.where(*mine).order_by(t.captured_at)).all()
-        return found
+            return connection.execute(wanted.where(*mine).order_by(t.captured_at)).all()
 
     def _map(self, row: Any, fixture: Fixture) -> NDArray[np.float32]:
         stored = cv2.imdecode(np.frombuffer(self._blobs.get(row.heat), np.uint8), cv2.IMREAD_GRAYSCALE)
