@@ -15,12 +15,7 @@ from ingest.simulator.texture import clouds
 
 CANVAS_W, CANVAS_H = WIDTH + 2 * MARGIN, HEIGHT + 2 * MARGIN
 MCU_TEXT = ("FLW32-F4", "RGT6 AX2", "TWN 2611")
-WRONG_TEXTS = (
-    ("FLW32-L0", "CBU7 QK9", "CHN 1904"),
-    ("FLW32-F4", "", "TWN 2611"),
-    ("", "", ""),
-    ("TWN 2611", "FLW32-F4", ""),
-)
+WRONG_TEXTS = (("FLW32-F4", "", "TWN 2611"), ("", "", ""), ("TWN 2611", "FLW32-F4", ""))
 DRIVER_TEXT, FLASH_TEXT = ("DRV8244", "26A7 P"), ("25Q64", "K2")
 
 
@@ -98,7 +93,7 @@ class Board:
         surface = self.part(rng)
         apply = {DefectKind.SCRATCH: scratch, DefectKind.CONTAMINATION: contaminate}
         # a busy ground hides more than a plain one
-        apply[flaw.kind](surface.colour, self.inside, replace(flaw, strength=1.3 * flaw.strength))
+        apply[flaw.kind](surface.colour, self.inside, replace(flaw, strength=1.5 * flaw.strength))
         np.clip(surface.colour, 0.0, 255.0, out=surface.colour)
         return surface
 

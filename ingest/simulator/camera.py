@@ -132,8 +132,8 @@ def _belt(rng: Generator, height: int, width: int) -> Floats:
     wear = clouds(rng, height, width, cell=120.0, octaves=4)
     along = unit(blur(white(rng, height, width), 40.0, 0.8))
     grain = clouds(rng, height, width, cell=2.2, octaves=2)
-    light = 1.0 + 0.13 * imprint + 0.06 * wear + 0.05 * along + 0.16 * grain
+    light = 1.0 + 0.06 * imprint + 0.03 * wear + 0.025 * along + 0.05 * grain
     specks = blur((white(rng, height, width) > 3.75).astype(np.float32), 0.7)
-    light = light + 2.6 * specks
+    light = light + 0.5 * specks
     planes = [display(np.maximum(light * tone, 0.002).astype(np.float32)) for tone in BELT]
     return blur(np.asarray(cv2.merge(planes), np.float32), 0.6)

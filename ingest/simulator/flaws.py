@@ -13,7 +13,7 @@ from ingest.simulator.parts import Box, DefectKind, Floats, Mask
 from ingest.simulator.texture import blend, blur, clouds, grid, ramp, resize, slope_light
 
 LIGHT = (-0.77, -0.64)
-DARK_GROUND = 105.0  # mean display value
+DARK_GROUND, BRIGHT_GROUND = 105.0, 165.0  # mean display values
 VISIBLE = 7.0
 """Display values by which a spot must differ, after a blur of one pixel, to be visible: some four times the noise."""
 _FINE = 4
@@ -114,7 +114,9 @@ def scratch(colour: Floats, where: Mask, flaw: Flaw) -> None:
     path = path_within(rng, where, flaw.between(38, 190) * float(rng.uniform(0.8, 1.2)), bend=0.5)
     box, cover = stroke(path, flaw.between(1.1, 2.9), fading(rng, len(path)))
     area = colour[box.slices]
-    core = flaw.contrast(34, 84) * (1.0 if rng.random() < 0.65 else -1.0)
+    ground = float((area.mean(axis=2) * cover).sum() / max(float(cover.sum()), 1e-6))
+    bright = ground < BRIGHT_GROUND and rng.random() < 0.75  # bare metal glints, but not on a ground that glints itself
+    core = flaw.contrast(34, 84) * (1.0 if bright else -1.0)
     area += (core * cover + flaw.contrast(38, 105) * slope_light(-cover, LIGHT))[..., None]
 
 

@@ -24,7 +24,7 @@ class Ink:
         """Cut the strokes into a grey face (H, W): darker ground, one lit and one shaded flank."""
         area = face[self.box.slices]
         flank = slope_light(blur(self.cover, 0.6), (-0.77, -0.64))
-        area *= 1.0 - 0.46 * strength * self.cover
+        area *= 1.0 - 0.58 * strength * self.cover
         area += 95.0 * strength * flank
 
     def moved(self, x: int, y: int) -> "Ink":
@@ -45,6 +45,11 @@ def together(first: Ink, second: Ink) -> Ink:
     return Ink(box, cover)
 
 
+def smeared(ink: Ink, reach: float) -> Ink:
+    """The strokes run into one another over `reach` pixels, as of a worn tool."""
+    return Ink(ink.box, np.asarray(np.clip(1.6 * blur(ink.cover, reach), 0.0, 1.0), np.float32))
+
+
 def text_line(text: str, size: float, weight: float = 0.13) -> Floats:
     """One line of text as cover (h, w) float32 0..1; size: height of capitals in pixels."""
     scale = size * _FINE / 21.0
@@ -58,7 +63,7 @@ def text_line(text: str, size: float, weight: float = 0.13) -> Floats:
 
 def arc_text(text: str, centre: tuple[float, float], radius: float, angle: float, size: float) -> Ink:
     """Text along a circle, read from inside, its middle at `angle` (radians, clockwise from the x axis)."""
-    strip = text_line(text, size, 0.11)
+    strip = text_line(text, size, 0.14)
     high, wide = strip.shape
     half = wide / 2 / radius + 0.05
     angles = np.linspace(angle - half, angle + half, 40)

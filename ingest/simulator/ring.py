@@ -1,6 +1,7 @@
 """Product `ring`: a turned steel ring with chamfers, bolt holes and an engraved mark, on a conveyor belt."""
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,8 +16,7 @@ CANVAS_W, CANVAS_H = WIDTH + 2 * MARGIN, HEIGHT + 2 * MARGIN
 CENTRE = (CANVAS_W / 2, CANVAS_H / 2)
 OUTER, BORE = 208.0, 92.0
 HOLES, HOLE_CIRCLE, HOLE_RADIUS = 6, 176.0, 11.5
-MARK_TEXT, MARK_RADIUS, MARK_ANGLE, MARK_SIZE = "FLW 6204-C3  26/11", 130.0, math.radians(96.0), 17.0
-OTHER_TEXTS = ("FLW 6308-ZZ  19/02", "FHN 2264-O8  26/11", "FLW 6204-C3 C3 26")
+MARK_TEXT, MARK_RADIUS, MARK_ANGLE, MARK_SIZE = "FLW 6204-C3  26/11", 130.0, math.radians(94.0), 21.0
 VARIANTS = 4
 OVERSAMPLING = 2
 STEEL = np.array([0.985, 0.995, 1.0], np.float32)
@@ -134,7 +134,8 @@ class Ring:
             return self.assemble(rng, frozenset(), self._wrong_mark(flaw))
         surface = self.part(rng)
         apply = {DefectKind.SCRATCH: scratch, DefectKind.DENT: dent, DefectKind.CONTAMINATION: contaminate}
-        apply[flaw.kind](surface.colour, self.inside, flaw)
+        # turning marks hide more than a plain ground does
+        apply[flaw.kind](surface.colour, self.inside, replace(flaw, strength=1.5 * flaw.strength))
         np.clip(surface.colour, 0.0, 255.0, out=surface.colour)
         return surface
 
@@ -150,7 +151,7 @@ class Ring:
         return marks.Ink(self._mark.box, cover)
 
     def _wrong_mark(self, flaw: Flaw) -> marks.Ink:
-        """The mark struck twice, displaced, or with other text."""
+        """The mark struck twice, out of place, or smeared."""
         way = flaw.rng.random()
         if way < 0.4:  # struck twice
             side = 1 if flaw.rng.random() < 0.5 else -1
@@ -161,8 +162,7 @@ class Ring:
             side = 1 if flaw.rng.random() < 0.5 else -1
             turn = side * flaw.between(9.0, 70.0) / MARK_RADIUS
             return marks.arc_text(MARK_TEXT, CENTRE, MARK_RADIUS + flaw.rng.normal(0, 2), MARK_ANGLE + turn, MARK_SIZE)
-        text = OTHER_TEXTS[int(flaw.rng.integers(len(OTHER_TEXTS)))]
-        return marks.arc_text(text, CENTRE, MARK_RADIUS, MARK_ANGLE, MARK_SIZE)
+        return marks.smeared(self._mark, flaw.between(1.2, 3.0))
 
     def _drill(self, face: Floats, x: float, y: float) -> None:
         """Put one hole's picture at a place given to a fraction of a pixel."""
