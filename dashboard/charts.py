@@ -18,8 +18,7 @@ BINS = 48
 def calibration_chart(proof: Proof, scheme: str, *, height: int = 300) -> alt.LayerChart:
     """The scores of held-out good parts as a histogram, with the zones of the limits behind them."""
     ink = _INK.get(scheme, _INK["light"])
-    top = _right_end(proof)
-    low = min([0.0, *proof.scores])
+    low, top = _ends(proof)
     bars = pd.DataFrame(_binned(proof.scores, low, top), columns=["left", "right", "parts", "floor"])
     axis = alt.Axis(grid=False, title="score", tickCount=8)
     x = alt.X("left:Q", scale=alt.Scale(domain=[low, top], nice=False), axis=axis)
@@ -43,10 +42,12 @@ def calibration_chart(proof: Proof, scheme: str, *, height: int = 300) -> alt.La
     return layered
 
 
-def _right_end(proof: Proof) -> float:
+def _ends(proof: Proof) -> tuple[float, float]:
+    """Left and right end of the score axis: the scores and limits with some room, more of it on the right."""
     known = [*proof.scores, *(limit for limit in (proof.t_lo, proof.t_hi) if limit is not None)]
-    highest = max(known, default=1.0)
-    return highest + 0.12 * (abs(highest) or 1.0)
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    room = (high - low) or abs(high) or 1.0
+    return low - 0.08 * room, high + 0.4 * room
 
 
 def _binned(scores: tuple[float, ...], low: float, high: float) -> list[tuple[float, float, int, int]]:

@@ -6,7 +6,7 @@ can never decide a part that nobody has looked at.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from core.records import recipes, reviews
 from core.records.reviews import Called, Decision
 from core.verdicts import HumanCall, Severity
 from dashboard import words
-from dashboard.queries import frames, waiting
+from dashboard.queries import frames, models, waiting
 from dashboard.queries.frames import Frame
 from dashboard.queries.waiting import ATTENTION, FILTERED, Asked, Waiting
 
@@ -68,6 +68,8 @@ def laid_out(connection: Connection, place: Place, *, reviewer: str, now: dateti
     place.current = None if frame is None else frame.id
     place.order = [one.id for one in queue]
     place.turn += 1
+    if frame is not None:
+        frame = replace(frame, floor=models.floor(connection, frame.model_id))
     undoable = reviews.undoable(connection, reviewer=reviewer)
     made, median = waiting.pace(connection, reviewer, now - timedelta(hours=1))
     return Desk(

@@ -15,6 +15,7 @@ _COLOURS = np.array([[240, 196, 84], [240, 160, 40], [226, 74, 42], [168, 18, 44
 _OPACITY = np.array([0.16, 0.32, 0.46, 0.58])
 _DARK, _WHITE = np.array([10.0, 12.0, 14.0]), np.array([255.0, 255.0, 255.0])
 _MARGIN = 12  # px round what is hot, for the outline
+_BEYOND = 0.2  # of the review limit: how far above the fail limit the darkest red stands
 _FAR = 1e6  # px; where the map is flat, no outline passes
 
 
@@ -24,9 +25,15 @@ def heat_values(stored: NDArray[np.uint8], low: float, high: float) -> NDArray[n
 
 
 def scaled(values: NDArray[np.float64], limits: Limits) -> NDArray[np.float64]:
-    """0 at the review limit, 1 at the fail limit; where none is proved, 1 stands at one and a half review limits."""
-    span = (limits.t_hi - limits.t_lo) if limits.t_hi is not None else 0.5 * abs(limits.t_lo)
-    return (values - limits.t_lo) / max(span, 0.05 * abs(limits.t_lo), 1e-9)
+    """0 at the review limit, 1 at the fail limit, 2 a good way beyond; without a fail limit nothing passes 1.
+
+    The limits may lie close together: what the machine fails is then still above 1, so that it is painted as failed.
+    """
+    beyond = max(_BEYOND * abs(limits.t_lo), 1e-9)
+    if limits.t_hi is None:
+        return np.minimum((values - limits.t_lo) / beyond, 1.0)
+    between = (values - limits.t_lo) / max(limits.t_hi - limits.t_lo, 1e-9)
+    return np.where(values <= limits.t_hi, np.minimum(between, 1.0), 1.0 + (values - limits.t_hi) / beyond)
 
 
 def overlay(stored: NDArray[np.uint8], span: tuple[float, float], limits: Limits) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """The Line page's document: read the books, apply the rules, draw. What costs more is read less often."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -18,7 +18,7 @@ from dashboard.shifts import day_start, shift_at
 from dashboard.states import Signs, Standing, camera_standing, line_standing, pace
 from dashboard.stores import Kept, Stores
 
-FAST, SLOW, SLOWEST = 0.4, 2.0, 5.0  # seconds that a value may be old
+FAST, SLOW, SLOWEST, NEVER_CHANGES = 0.4, 2.0, 5.0, 3600.0  # seconds that a value may be old
 REJECTS = 16
 COMPACT_ABOVE = 4
 _COLUMNS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 3, 6: 3, 7: 4, 8: 4}
@@ -90,7 +90,7 @@ class Live:
 
     def _read(self, connection: Connection, now: datetime, *, today: bool) -> Page:
         start = day_start(now) if today else shift_at(now).start
-        seen = [_see(connection, row, now) for row in cameras.in_line(connection)]
+        seen = [self._see(connection, row, now) for row in cameras.in_line(connection)]
         active = self._kept.get("models", SLOW, lambda: models.active_versions(connection))
         products = tuple(dict.fromkeys(one.row.product for one in seen))
         running = topbar.Running(products, tuple(active.get(product, "") for product in products))
@@ -108,6 +108,16 @@ class Live:
         slots |= {f"tile:{one.row.name}": _tile(one, accounts, now, compact=compact) for one in seen}
         return Page(slots, len(seen))
 
+    def _see(self, connection: Connection, row: cameras.CameraRow, now: datetime) -> _Seen:
+        report = cameras.report(connection, row.name)
+        bars = tuple(frames.bars(connection, row.name, most=LENGTH))
+        frame = frames.newest(connection, row.name)
+        if frame is not None:
+            model = frame.model_id
+            low = self._kept.get(("floor", model), NEVER_CHANGES, lambda: models.floor(connection, model))
+            frame = replace(frame, floor=low)
+        return _Seen(row, report, frame, bars, camera_standing(_signs(report, bars), now))
+
     def _tally(
         self, connection: Connection, start: datetime, now: datetime, seen: list[_Seen], accounts: Books
     ) -> counters.Tally:
@@ -121,12 +131,6 @@ class Live:
             allowed_ms=min(deadlines, default=0),
             period=start,
         )
-
-
-def _see(connection: Connection, row: cameras.CameraRow, now: datetime) -> _Seen:
-    report = cameras.report(connection, row.name)
-    bars = tuple(frames.bars(connection, row.name, most=LENGTH))
-    return _Seen(row, report, frames.newest(connection, row.name), bars, camera_standing(_signs(report, bars), now))
 
 
 def _signs(report: cameras.Report | None, bars: tuple[frames.Bar, ...]) -> Signs:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from core.verdicts import Limits
 from dashboard.drawing.lists import held_part
 from dashboard.heat import overlay_png
 from dashboard.live import Live, utc_now
-from dashboard.queries import frames
+from dashboard.queries import frames, models
 from dashboard.queries.frames import Frame
 from dashboard.stores import Stores
 
@@ -122,9 +123,10 @@ def _frame(stores: Stores, request: Request) -> Frame | Response:
     try:
         with stores.reading() as connection:
             found = frames.one(connection, identity)
+            low = None if found is None else models.floor(connection, found.model_id)
     except FlawlineError as problem:
         return _refused(503, str(problem))
-    return _refused(404, "no such frame") if found is None else found
+    return _refused(404, "no such frame") if found is None else replace(found, floor=low)
 
 
 def _asset(request: Request) -> Response:

@@ -90,13 +90,14 @@ def _judging_side(signs: Signs, now: datetime) -> Standing | None:
     behind = figures.since(signs.captured_at, now)
     if behind > BEHIND_AFTER:
         why = words.BEHIND.format(ago=figures.age(behind), waiting=figures.count(signs.waiting))
+        if _unjudged_in_a_row(signs):  # too late for every part: nothing passes, and nothing is looked at in time
+            return _out(why, words.DO_BEHIND, None)
         return Standing(State.DEGRADED, why, words.PARTS_LATE, words.DO_BEHIND)
     return None
 
 
 def _trouble(signs: Signs) -> Standing | None:
-    newest = signs.verdicts[:SYSTEM_IN_A_ROW]
-    if len(newest) == SYSTEM_IN_A_ROW and all(verdict in _SYSTEM for verdict in newest):
+    if _unjudged_in_a_row(signs):
         reason = words.reason(signs.reasons[0] if signs.reasons else "")
         why = words.CANNOT_JUDGE.format(reason=reason, count=SYSTEM_IN_A_ROW)
         return _out(why, words.DO_PICTURE, None)
@@ -106,6 +107,11 @@ def _trouble(signs: Signs) -> Standing | None:
         why = words.SOME_UNJUDGED.format(count=systems, of=len(recent))
         return Standing(State.DEGRADED, why, words.PARTS_REJECTED, words.DO_PICTURE)
     return None
+
+
+def _unjudged_in_a_row(signs: Signs) -> bool:
+    newest = signs.verdicts[:SYSTEM_IN_A_ROW]
+    return len(newest) == SYSTEM_IN_A_ROW and all(verdict in _SYSTEM for verdict in newest)
 
 
 def _running(signs: Signs, now: datetime) -> Standing:

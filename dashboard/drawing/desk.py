@@ -11,7 +11,7 @@ from dashboard.drawing.lists import facts
 from dashboard.drawing.marks import shape, tone_of
 from dashboard.drawing.notes import note, trouble
 from dashboard.drawing.picture import photo, picture_of, stage, thumb_of
-from dashboard.drawing.scorebar import score_bar
+from dashboard.drawing.scorebar import Scale, score_bar
 from dashboard.markup import Html, div, join, span, tag
 from dashboard.queries.frames import Frame
 from dashboard.queries.waiting import ATTENTION
@@ -129,7 +129,7 @@ def _verdict_card(frame: Frame, now: datetime) -> Html:
     return div(
         "card verdict-card",
         div("ends", div("line", word, reason, span("chip undecided", words.UNDECIDED)), number),
-        score_bar(frame.score, (frame.t_lo, frame.t_hi), frame.verdict, words=True),
+        score_bar(frame.score, Scale(frame.t_lo, frame.t_hi, frame.floor), frame.verdict, words=True),
         div("label facts", " · ".join(facts(frame, now))),
         div("label", frame.detail) if frame.detail else None,
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from dashboard import figures, words
 from dashboard.drawing.marks import shape, tone_of
 from dashboard.drawing.picture import boxes, part_url, photo, stage, thumb_of
-from dashboard.drawing.scorebar import score_bar
+from dashboard.drawing.scorebar import Scale, score_bar
 from dashboard.markup import Html, div, join, span, tag
 from dashboard.queries.frames import Frame
 
@@ -62,7 +62,7 @@ def held_part(frame: Frame, now: datetime) -> Html:
     close = tag("button", span("key", "Esc"), words.LET_GO, class_="chip press", data_release=True, type="button")
     title = span("verdict big", shape(tone_of(frame.verdict), 26), verdict)
     reason = span("reason", words.reason(frame.reason)) if frame.reason else None
-    bar = score_bar(frame.score, (frame.t_lo, frame.t_hi), frame.verdict, words=True)
+    bar = score_bar(frame.score, Scale(frame.t_lo, frame.t_hi, frame.floor), frame.verdict, words=True)
     return join(
         div("ends", div("line", span("chip", words.HELD), title, reason), close),
         stage(frame),

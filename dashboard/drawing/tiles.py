@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from core.verdicts import NoVerdictReason
 from dashboard import figures, words
 from dashboard.drawing.marks import shape, tone_of, verdict_mark
 from dashboard.drawing.picture import part_url, stage
-from dashboard.drawing.scorebar import score_bar
+from dashboard.drawing.scorebar import Scale, score_bar
 from dashboard.drawing.strip import LENGTH, verdict_strip
 from dashboard.markup import Html, div, join, span, tag
 from dashboard.queries.frames import Frame
@@ -86,7 +87,7 @@ def _view(value: Tile, now: datetime) -> Html:
         return _silent(value.standing)
     frame = value.frame
     since = figures.since(frame.captured_at, now)
-    late = span("late", words.LATE) if frame.is_late else None
+    late = span("late", words.LATE) if frame.is_late and frame.reason != NoVerdictReason.LATE else None
     reason = span("reason", words.reason(frame.reason)) if frame.reason else None
     idle = None if value.standing.live else div("stale", words.OLD_PICTURE.format(ago=figures.age(since)))
     return div(
@@ -115,7 +116,7 @@ def _foot(value: Tile, *, compact: bool) -> Html:
     frame = value.frame
     live = value.standing.state not in _SYSTEM_WORDS and frame is not None
     if live and frame is not None:
-        bar = score_bar(frame.score, (frame.t_lo, frame.t_hi), frame.verdict, words=not compact)
+        bar = score_bar(frame.score, Scale(frame.t_lo, frame.t_hi, frame.floor), frame.verdict, words=not compact)
     else:
         limits = (None, None) if frame is None else (frame.t_lo, frame.t_hi)
         bar = div("noscore muted", _limits(*limits))

@@ -15,7 +15,18 @@ ROW_COLUMNS = tuple(
     inspections.c[name]
     for name in (
         *("camera", "session", "seq", "captured_at", "station", "product", "part_id", "lot", "view", "verdict"),
-        *("reason", "detail", "score", "t_lo", "t_hi", "recipe_version", "deadline_ms", "is_late", "inspected_at"),
+        *(
+            "reason",
+            "detail",
+            "score",
+            "t_lo",
+            "t_hi",
+            "model_id",
+            "recipe_version",
+            "deadline_ms",
+            "is_late",
+            "inspected_at",
+        ),
         *("latency_ms", "predict_ms", "worker", "width", "height", "picture", "thumb", "heat", "heat_min", "heat_max"),
     )
 )
@@ -35,7 +46,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One verdict row with its regions, highest peak first; `model` is the version that judged it, or ""."""
+    """One verdict row with its regions, highest peak first.
+
+    `model` is the version that judged it, or ""; `floor` the lowest score of that model's held-out good parts.
+    """
 
     id: FrameId
     captured_at: datetime
@@ -64,7 +78,9 @@ class Frame:
     heat: str | None
     heat_min: float | None
     heat_max: float | None
+    model_id: int | None = None
     model: str = ""
+    floor: float | None = None
     regions: tuple[Region, ...] = ()
 
 

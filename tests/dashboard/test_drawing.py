@@ -17,7 +17,7 @@ from dashboard.drawing.counters import Account, Tally, counters
 from dashboard.drawing.marks import tone_of, verdict_mark
 from dashboard.drawing.notes import note
 from dashboard.drawing.picture import boxes, heat_url, image_url, part_url, picture_of, stage
-from dashboard.drawing.scorebar import score_bar
+from dashboard.drawing.scorebar import Scale, score_bar
 from dashboard.drawing.strip import LENGTH, verdict_strip
 from dashboard.drawing.tiles import Tile, tile
 from dashboard.drawing.topbar import Running, top_bar
@@ -104,10 +104,10 @@ def test_verdicts_differ_in_shape_and_word_not_only_in_colour() -> None:
     assert {read(mark) for mark in marks.values()} == {"PASS", "FAIL", "REVIEW", "INVALID", "NO VERDICT"}
 
 
-@given(st.floats(-3, 3), st.floats(0.01, 2), st.floats(0.001, 2))
-def test_the_dot_lies_in_the_zone_of_its_verdict(score: float, t_lo: float, width: float) -> None:
+@given(st.floats(-3, 3), st.floats(0.01, 2), st.floats(0.001, 2), st.none() | st.floats(-1, 2))
+def test_the_dot_lies_in_the_zone_of_its_verdict(score: float, t_lo: float, width: float, floor: float | None) -> None:
     t_hi = t_lo + width
-    at = scorebar.place(score, t_lo, t_hi)
+    at = scorebar.place(score, Scale(t_lo, t_hi, floor))
     assert 0 < at < 100
     if score <= t_lo:
         assert at <= 46
@@ -117,19 +117,27 @@ def test_the_dot_lies_in_the_zone_of_its_verdict(score: float, t_lo: float, widt
         assert at >= 62
 
 
-@given(st.floats(0.01, 2), st.floats(-3, 3), st.floats(0, 1))
-def test_a_higher_score_never_stands_further_left(t_lo: float, score: float, more: float) -> None:
-    assert scorebar.place(score, t_lo, None) <= scorebar.place(score + more, t_lo, None) + 1e-9
+@given(st.floats(0.01, 2), st.floats(-3, 3), st.floats(0, 1), st.none() | st.floats(0, 3))
+def test_a_higher_score_never_stands_further_left(t_lo: float, score: float, more: float, width: float | None) -> None:
+    scale = Scale(t_lo, None if width is None else t_lo + width, 0.0)
+    assert scorebar.place(score, scale) <= scorebar.place(score + more, scale) + 1e-9
+
+
+def test_good_parts_spread_over_the_grey_whatever_their_scores_are() -> None:
+    scale = Scale(1.367, 1.372, 1.30)  # all good scores lie close below the limit
+    assert scorebar.place(1.30, scale) == pytest.approx(5.0)
+    assert 20 < scorebar.place(1.335, scale) < 30
+    assert scorebar.place(1.6, scale) > 90
 
 
 def test_a_bar_without_a_score_has_no_dot() -> None:
-    assert "dot" not in score_bar(None, (0.4, 0.6), "INVALID", words=False)
-    assert "dot" not in score_bar(float("nan"), (0.4, 0.6), "NO_VERDICT", words=False)
-    assert "zone" not in score_bar(0.3, (None, None), "NO_VERDICT", words=False)
+    assert "dot" not in score_bar(None, Scale(0.4, 0.6), "INVALID", words=False)
+    assert "dot" not in score_bar(float("nan"), Scale(0.4, 0.6), "NO_VERDICT", words=False)
+    assert "zone" not in score_bar(0.3, Scale(None), "NO_VERDICT", words=False)
 
 
 def test_without_a_proved_fail_limit_the_bar_shows_none() -> None:
-    assert read(score_bar(0.5, (0.4, None), "REVIEW", words=True)) == "review"
+    assert read(score_bar(0.5, Scale(0.4), "REVIEW", words=True)) == "review"
 
 
 def test_the_strip_keeps_the_newest_seventy_at_the_right_end() -> None:

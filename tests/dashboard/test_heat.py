@@ -44,9 +44,19 @@ def test_the_scale_hangs_on_the_limits_not_on_the_picture() -> None:
     assert strong > 0
 
 
-def test_without_a_fail_limit_the_scale_still_stands() -> None:
-    above = scaled(np.array([[0.46, 0.69]]), Limits(0.46, None))
+def test_without_a_fail_limit_nothing_is_painted_as_failed() -> None:
+    above = scaled(np.array([[0.46, 9.0]]), Limits(0.46, None))
     assert above[0].tolist() == pytest.approx([0.0, 1.0])
+
+
+@given(st.floats(0.1, 5), st.floats(0, 0.01), st.floats(0, 1), st.floats(0, 1))
+def test_the_colour_agrees_with_the_verdict(t_lo: float, width: float, one: float, other: float) -> None:
+    limits = Limits(t_lo, t_lo + width)
+    values = np.array([[t_lo * one, t_lo + width * other, t_lo + width + 0.01 + one]])
+    passed, review, failed = scaled(values, limits)[0].tolist()
+    assert passed <= 0 or one == 1
+    assert 0 <= review <= 1 or width < 1e-8
+    assert failed > 1
 
 
 @pytest.mark.parametrize("limits", [Limits(0.0, 0.0), Limits(0.0, None), Limits(-1.0, -1.0)])

@@ -142,6 +142,14 @@ def test_the_way_back_leads_to_the_version_that_judged_before(line: Plant) -> No
     assert models.before_active(rows[1:]) is None
 
 
+def test_the_lowest_good_score_of_a_model_is_its_floor(line: Plant) -> None:
+    with line.database.reading() as connection:
+        row = versions(connection, "ring")[0]
+        assert models.floor(connection, row.id) == min(row.manifest["calibration"]["scores"])
+        assert models.floor(connection, 99) is None
+        assert models.floor(connection, None) is None
+
+
 def test_no_frame_is_found_under_a_strange_name(line: Plant) -> None:
     with line.database.reading() as connection:
         assert frames.one(connection, FrameId("ring-top'; --", 1, 2)) is None

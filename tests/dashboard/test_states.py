@@ -43,6 +43,7 @@ def test_a_camera_that_reports_and_is_judged_runs() -> None:
         (signs(told=SILENT_AFTER + 1), "not reported"),
         (signs(waiting=4, judged=BEHIND_AFTER + 1), "No verdict for"),
         (signs(waiting=4, seen=None, judged=None, verdicts=()), "none was ever judged"),
+        (signs(waiting=30, seen=21, judged=0.1, verdicts=("NO_VERDICT",) * 9), "late"),
         (signs(verdicts=("INVALID",) * 3 + ("PASS",) * 9, reasons=("BLUR",)), "out of focus"),
         (signs(verdicts=("NO_VERDICT", "INVALID", "NO_VERDICT"), reasons=("LATE",)), "after its deadline"),
     ],
