@@ -66,7 +66,7 @@ class LearnOptions:
     roi: Box | None = None
     ignored: tuple[Box, ...] = ()
     minimum_area: int = DEFAULT_MINIMUM_AREA
-    batch: int = 8
+    batch: int = 4
     seed: int = 0
     schedule: Schedule = "staged"
     rates: Rates = "cosine"

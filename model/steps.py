@@ -38,19 +38,21 @@ class Optimisers:
 
     teacher: Optimizer | None
     student: Optimizer
+    teacher_rate: float = TEACHER_RATE
 
     def set_factor(self, factor: float) -> None:
         """Scale both learning rates from their start values."""
-        for optimiser, rate in ((self.teacher, TEACHER_RATE), (self.student, STUDENT_RATE)):
+        for optimiser, rate in ((self.teacher, self.teacher_rate), (self.student, STUDENT_RATE)):
             for group in optimiser.param_groups if optimiser else ():
                 group["lr"] = rate * factor
 
 
-def optimisers_for(networks: Networks) -> Optimisers:
-    """Fresh optimisers with the release's settings."""
+def optimisers_for(networks: Networks, teacher_rate: float = TEACHER_RATE) -> Optimisers:
+    """Fresh optimisers with the release's settings, but for the teacher's learning rate where another is asked for."""
     learns = [weight for weight in networks.teacher.parameters() if weight.requires_grad]
-    teacher = Adam(learns, lr=TEACHER_RATE, betas=BETAS) if learns else None
-    return Optimisers(teacher, Adam(networks.student.parameters(), lr=STUDENT_RATE, betas=BETAS))
+    teacher = Adam(learns, lr=teacher_rate, betas=BETAS) if learns else None
+    student = Adam(networks.student.parameters(), lr=STUDENT_RATE, betas=BETAS)
+    return Optimisers(teacher, student, teacher_rate)
 
 
 @dataclass(frozen=True)

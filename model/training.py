@@ -24,6 +24,7 @@ from model.networks import Networks
 from model.pace import Budget, Pace
 from model.steps import (
     STEPS,
+    TEACHER_RATE,
     Classroom,
     FeatureCache,
     Halves,
@@ -34,7 +35,8 @@ from model.steps import (
 
 Schedule = Literal["staged", "joint"]
 Rates = Literal["cosine", "constant"]
-TEACHER_SHARE = 0.35
+TEACHER_SHARE = 0.4
+SHORT_TEACHER_RATE = 5e-4  # staged: the release's 1e-4 is for thousands of iterations, a budget of minutes has dozens
 LAST_FACTOR = 0.05  # of the start value, where the cosine ends
 CHECKPOINT_SECONDS = 60.0
 
@@ -59,6 +61,11 @@ class TrainingPlan:
     halves: Halves = field(default_factory=Halves)
     checkpoint: Path | None = None
     fingerprint: str = ""
+
+    @property
+    def teacher_rate(self) -> float:
+        """The teacher's learning rate at the start."""
+        return SHORT_TEACHER_RATE if self.schedule == "staged" else TEACHER_RATE
 
     def __post_init__(self) -> None:
         if self.schedule not in get_args(Schedule) or self.rates not in get_args(Rates):
@@ -189,7 +196,7 @@ def _classroom(networks: Networks, plan: TrainingPlan, device: torch.device) -> 
     """Networks on their device and in the memory order that convolutions like; fresh optimisers."""
     for network in (networks.expert, networks.teacher, networks.student):
         network.to(device).to(memory_format=torch.channels_last)
-    return Classroom(networks, optimisers_for(networks), plan.halves, device)
+    return Classroom(networks, optimisers_for(networks, plan.teacher_rate), plan.halves, device)
 
 
 def _where_to_begin(room: Classroom, plan: TrainingPlan) -> Place:

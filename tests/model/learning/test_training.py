@@ -197,6 +197,19 @@ def test_learning_rates_fall_along_a_cosine_or_stay() -> None:
     assert (TEACHER_RATE, STUDENT_RATE) == (1e-4, 5e-3)
 
 
+def test_the_paper_s_schedule_keeps_the_paper_s_rates() -> None:
+    assert TrainingPlan(Budget(iterations=1), "joint").teacher_rate == TEACHER_RATE
+    assert TrainingPlan(Budget(iterations=1), "staged").teacher_rate > TEACHER_RATE
+
+
+def test_rates_reach_the_optimisers(networks: Networks) -> None:
+    optimisers = optimisers_for(networks, 1e-3)
+    optimisers.set_factor(0.5)
+    assert optimisers.teacher is not None
+    assert optimisers.teacher.param_groups[0]["lr"] == 5e-4
+    assert optimisers.student.param_groups[0]["lr"] == 2.5e-3
+
+
 @pytest.mark.parametrize("values", [{"schedule": "hasty"}, {"rates": "steep"}, {"teacher_share": 1.0}])
 def test_an_impossible_plan_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"schedule|share"):
