@@ -89,7 +89,8 @@ def evaluate(
     """Test a model on `data`/test.
 
     progress: called with (pictures done, in all). Without test pictures all that needs them is None. Raises ValueError
-    for an uncalibrated model, or when no test picture can be judged; ModelFileInvalid, RuntimeUnavailable and DatasetEmpty as their makers do.
+    for an uncalibrated model, or when none of the test pictures can be judged; ModelFileInvalid, RuntimeUnavailable and
+    DatasetEmpty as their makers do.
     """
     predictor = model if isinstance(model, Predictor) else Predictor.load(model, runtime=runtime, threads=threads)
     if predictor.manifest.limits is None:

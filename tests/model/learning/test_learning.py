@@ -40,7 +40,7 @@ def test_a_folder_becomes_a_calibrated_model_file(learnt: tuple[Learnt, Seen]) -
     assert predictor.manifest.limits is not None
     assert predictor.manifest.limits.t_lo == result.calibration.pass_limit
     assert result.counts == {"train": 14, "calibration": 10}
-    assert predictor.manifest.training["iterations"] == {"teacher": 8, "student": 16}
+    assert predictor.manifest.training["iterations"] == {"teacher": 10, "student": 14}
     assert predictor.manifest.training["seed"] == 0
     assert not result.path.with_name(result.path.name + ".checkpoint").exists()
 
@@ -90,8 +90,18 @@ def test_without_masks_there_are_no_pixel_figures_and_bad_files_are_named(
     assert set(result.unusable) == {"test/scratch/1.png", "test/good/2.png"}
 
 
-def test_a_folder_without_tests_cannot_be_evaluated(learnt: tuple[Learnt, Seen], tmp_path: Path) -> None:
+def test_a_folder_without_tests_has_no_figures(learnt: tuple[Learnt, Seen], tmp_path: Path) -> None:
     write(tmp_path / "0.png", part(0))
+    result = evaluate(learnt[0].path, tmp_path, runtime="torch", threads=1)
+    assert (result.good, result.defective) == (0, 0)
+    assert result.image_auroc is result.pixel_auroc is result.false_reject_rate is result.ms_per_frame is None
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_tests_that_cannot_be_judged_are_no_evaluation(learnt: tuple[Learnt, Seen], tmp_path: Path) -> None:
+    write(tmp_path / "train/good/0.png", part(0))
+    (tmp_path / "test/good").mkdir(parents=True)
+    (tmp_path / "test/good/0.png").write_bytes(b"")
     with pytest.raises(ValueError, match="no picture under test/"):
         evaluate(learnt[0].path, tmp_path, runtime="torch")
 
