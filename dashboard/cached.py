@@ -1,11 +1,9 @@
-"""What the pages share: settings and stores once per process, and facts that may be some seconds old."""
+"""What the pages share, once per process: settings, stores, and the maker of the live document with its own ages."""
 
 import streamlit as st
 
 from core.settings import Settings, read_settings
 from dashboard.live import Live
-from dashboard.queries import waiting
-from dashboard.queries.waiting import Waiting
 from dashboard.stores import Stores
 
 
@@ -25,10 +23,3 @@ def stores() -> Stores:
 def live() -> Live:
     """The maker of the live document."""
     return Live(stores())
-
-
-@st.cache_data(ttl=2, max_entries=1, show_spinner=False)
-def tally() -> Waiting:
-    """How many parts wait for review. Raises StoreUnavailable, SettingsInvalid."""
-    with stores().reading() as connection:
-        return waiting.tally(connection)

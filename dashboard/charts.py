@@ -21,7 +21,9 @@ def calibration_chart(proof: Proof, scheme: str, *, height: int = 300) -> alt.La
     low, top = _ends(proof)
     bars = pd.DataFrame(_binned(proof.scores, low, top), columns=["left", "right", "parts", "floor"])
     axis = alt.Axis(grid=False, title="score", tickCount=8)
-    x = alt.X("left:Q", scale=alt.Scale(domain=[low, top], nice=False), axis=axis)
+    x = alt.X(
+        "left:Q", scale=alt.Scale(domain=[low, top], nice=False, zero=False), axis=axis
+    )  # one axis for all layers
     y = alt.Y("parts:Q", axis=alt.Axis(title="good parts", tickMinStep=1, tickCount=4))
     tips = [alt.Tooltip("left:Q", format=".3f"), alt.Tooltip("right:Q", format=".3f"), alt.Tooltip("parts:Q")]
     counted = (
@@ -30,7 +32,7 @@ def calibration_chart(proof: Proof, scheme: str, *, height: int = 300) -> alt.La
         .encode(x=x, x2="right:Q", y=y, y2="floor:Q", tooltip=tips)
     )
     layered: alt.LayerChart = (
-        alt.layer(*_zones(proof, top, ink), counted, *_limits(proof, ink))
+        alt.layer(*_zones(proof, top, ink, x), counted, *_limits(proof, ink, x))
         .properties(height=height, background="transparent")
         .configure_view(strokeWidth=0)
         .configure_axis(
@@ -60,7 +62,7 @@ def _binned(scores: tuple[float, ...], low: float, high: float) -> list[tuple[fl
     return [(left, right, count, 0) for (left, right), count in zip(edges, counts, strict=True) if count]
 
 
-def _zones(proof: Proof, top: float, ink: dict[str, str]) -> list[alt.Chart]:
+def _zones(proof: Proof, top: float, ink: dict[str, str], x: alt.X) -> list[alt.Chart]:
     if proof.t_lo is None:
         return []
     upper = top if proof.t_hi is None else proof.t_hi
@@ -69,20 +71,20 @@ def _zones(proof: Proof, top: float, ink: dict[str, str]) -> list[alt.Chart]:
     return [
         alt.Chart(pd.DataFrame({"left": [left], "right": [right]}))
         .mark_rect(color=ink[tone], opacity=opacity)
-        .encode(x="left:Q", x2="right:Q")
+        .encode(x=x, x2="right:Q")
         for left, right, tone, opacity in zones
     ]
 
 
-def _limits(proof: Proof, ink: dict[str, str]) -> list[alt.Chart]:
+def _limits(proof: Proof, ink: dict[str, str], x: alt.X) -> list[alt.Chart]:
     drawn: list[alt.Chart] = []
     for name, limit, side in (("review", proof.t_lo, -1), ("fail", proof.t_hi, 1)):  # away from each other
         if limit is None:
             continue
         frame = pd.DataFrame({"left": [limit], "said": [f"{name} {figures.score(limit)}"]})
-        drawn.append(alt.Chart(frame).mark_rule(color=ink["text"], strokeWidth=1.5).encode(x="left:Q"))
+        drawn.append(alt.Chart(frame).mark_rule(color=ink["text"], strokeWidth=1.5).encode(x=x))
         word = alt.Chart(frame).mark_text(
             align="right" if side < 0 else "left", dx=6 * side, dy=10, baseline="top", color=ink["text"], font="Inter"
         )
-        drawn.append(word.encode(x="left:Q", y=alt.value(0), text="said:N"))
+        drawn.append(word.encode(x=x, y=alt.value(0), text="said:N"))
     return drawn

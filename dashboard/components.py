@@ -2,9 +2,12 @@
 
 from functools import cache
 from pathlib import Path
+from string import Template
 from typing import Any, Protocol, cast
 
 import streamlit as st
+
+from dashboard import words
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -36,5 +39,6 @@ def mount(name: str) -> Mount:
 @cache
 def _registered(full_name: str, name: str) -> Mount:
     script = f"{asset('morph.js')}\n{asset(f'{name}.js')}"
-    made = st.components.v2.component(full_name, html=asset(f"{name}.html"), js=script, isolate_styles=False)
+    html = Template(asset(f"{name}.html")).substitute(words.LABELS)
+    made = st.components.v2.component(full_name, html=html, js=script, isolate_styles=False)
     return cast("Mount", made)

@@ -72,10 +72,9 @@ def reason(code: str) -> str:
 
 # Line page
 PARTS_SHIFT, PARTS_DAY = "Parts this shift", "Parts today"
-SHIFT, TODAY = "this shift", "today"
 BALANCED = "= captured = judged"
 UNDER_WAY = "captured · {count} under way"
-NOT_BALANCED = "{captured} captured · {judged} judged"
+NOT_BALANCED = "of {captured} captured"
 PASS, FAIL, REVIEW_COUNT, SYSTEM = "Pass", "Fail", "Review", "Invalid · no verdict"
 OF_PARTS = "{share} of parts"
 LAST_HOUR = "{count} in the last hour"
@@ -97,13 +96,11 @@ HOLD_HINT = "click holds the picture, the line goes on"
 NO_REJECTS = "No part was rejected in this time."
 ATTENTION = "Needs attention"
 ALL_QUIET = "Nothing. The line needs no one."
-HEAT_KEY, HEAT = "O", "heat"
 HELD = "Held"
 LET_GO = "let go"
 OLD_PICTURE = "last part {ago} ago"
 LATE = "late"
 NO_PICTURE = "picture not kept"
-PICTURE_GONE = "picture not in the store"
 EMPTY_LINE = "No camera is set up yet"
 EMPTY_LINE_DO = (
     "A line file names the cameras. “flawline demo” runs a simulated line; "
@@ -144,13 +141,9 @@ NO_FAIL_LIMIT = "no fail limit proved"
 NO_SCORE = "not scored"
 REGIONS_ONE, REGIONS_MANY, NO_REGION = "1 region", "{count} regions", "no region"
 PEAK = "peak {peak}"
-YOURS_FOR = "yours for {left}"
 PROGRESS = "{place} of {total}"
 PER_PART = "{seconds} s a part"
-VISUAL_ONLY = "heat is a visualisation, not a defect class"
 REFUSED = "Not stored: {problem}"
-PREVIOUS, NEXT = "previous", "next"
-CAUSE = "why"
 
 # Models page
 MODELS_EMPTY = "No model yet"
@@ -183,3 +176,14 @@ NOT_MIGRATED = "The database has no tables yet"
 NOT_MIGRATED_DO = "Run “flawline db upgrade”, or “flawline demo”, then reload this page."
 BUSY = "The database does not answer now"
 BUSY_DO = "Verdicts go on without this page. It tries again by itself; what was decided is kept."
+
+# In the components' own HTML files, as $name
+LABELS = {
+    "heat": "heat",
+    "heat_note": "heat is a visualisation, not a defect class",
+    "shift": "this shift",
+    "today": "today",
+    "previous": "previous",
+    "next": "next",
+    "yours_for": "yours for",
+}

@@ -78,7 +78,8 @@ function desk(root) {
 
   const clock = setInterval(() => {
     const left = Math.max(0, Math.round((state.ends - performance.now()) / 1000));
-    root.querySelector(".lease").textContent = state.item ? `yours for ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}` : "";
+    const lease = root.querySelector(".lease");
+    lease.textContent = state.item ? `${lease.dataset.words} ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}` : "";
     const silent = performance.now() - Math.max(state.sentAt, state.shownAt);
     if (!document.hidden && !state.pending && silent > (state.item ? RENEW : LOOK)) say({ kind: "look" });
   }, 1000);

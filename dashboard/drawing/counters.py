@@ -76,7 +76,7 @@ def _balance(tally: Tally) -> str:
         return words.BALANCED  # the cameras' newest report is a moment older than the newest verdict
     if not account.unaccounted and account.under_way:
         return words.UNDER_WAY.format(count=figures.count(account.under_way))
-    return words.NOT_BALANCED.format(captured=figures.count(account.captured), judged=figures.count(account.judged))
+    return words.NOT_BALANCED.format(captured=figures.count(account.captured))
 
 
 def _waiting(waiting: Waiting, now: datetime) -> str:

@@ -77,7 +77,7 @@ def test_the_wall_shows_every_camera_without_scrolling(
     with looking(browser, address, scheme="light" if scheme == "light" else "dark") as watched:
         page = watched.open()
         expect(page.locator(".tile")).to_have_count(cameras, timeout=PATIENT)
-        page.wait_for_timeout(2500)
+        page.wait_for_timeout(1500)
         watched.shoot(f"line-{cameras}-{scheme}")
         boxes = [box for tile in page.locator(".tile").all() if (box := tile.bounding_box())]
         assert len(boxes) == cameras
@@ -306,7 +306,7 @@ def test_a_tablet_shows_the_pages_without_sideways_scrolling(
     show_cameras(running, 4)
     with looking(browser, address, size=TABLET) as watched:
         page = watched.open(path)
-        page.wait_for_timeout(2500)
+        page.wait_for_timeout(1500)
         watched.shoot(f"tablet-{name}")
         assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= TABLET[0]
         if name == "review":

@@ -240,7 +240,7 @@ def test_books_that_do_not_balance_are_coloured() -> None:
     account = Account(captured=12, judged=9, unaccounted=3, missing=3, duplicates=0)
     drawn = counters(a_tally(account, Counts(9, 9)), NOW)
     assert '<div class="value system">3</div>' in drawn
-    assert "12 captured · 9 judged" in read(drawn)
+    assert "of 12 captured" in read(drawn)
 
 
 def test_the_loudest_alert_comes_first() -> None:
