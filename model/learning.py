@@ -69,7 +69,7 @@ class LearnOptions:
     batch: int = 4
     seed: int = 0
     schedule: Schedule = "staged"
-    rates: Rates = "cosine"
+    rates: Rates = "constant"
     foreground: ForegroundKind = "none"
     textures: Path | None = None
     runtime: RuntimeName = "auto"

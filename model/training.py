@@ -56,7 +56,7 @@ class TrainingPlan:
 
     budget: Budget
     schedule: Schedule = "staged"
-    rates: Rates = "cosine"
+    rates: Rates = "constant"
     teacher_share: float = TEACHER_SHARE
     halves: Halves = field(default_factory=Halves)
     checkpoint: Path | None = None
