@@ -13,6 +13,7 @@ Backbone = Annotated[
     str, typer.Option(help="efficientnet_lite0 (CPU), wide_resnet50_2 (the paper's), resnet18, 34, 50.")
 ]
 Ablation = Annotated[str, typer.Option(help="rd, rd-e, rd-e+skip or rd-e+gii (the method, complete).")]
+Witness = Annotated[str, typer.Option(help="both, student (the paper's method alone) or memory (of golden parts).")]
 Roi = Annotated[str | None, typer.Option(help="Look only here: X,Y,WIDTH,HEIGHT in picture pixels.")]
 Ignore = Annotated[list[str] | None, typer.Option(help="Do not look here: X,Y,WIDTH,HEIGHT; may be repeated.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result as JSON here; - for standard output.")]
@@ -32,6 +33,7 @@ def onboard(
     size: Size = 256,
     backbone: Backbone = "efficientnet_lite0",
     ablation: Ablation = "rd-e+gii",
+    witness: Witness = "both",
     roi: Roi = None,
     ignore: Ignore = None,
     seed: Seed = 0,
@@ -44,7 +46,9 @@ def onboard(
     """Teach a product: good pictures in; a trained, calibrated, [bold]active[/] model out."""
     from cli.teach import Asked, teach
 
-    asked = Asked(budget, size, backbone, ablation, roi, tuple(ignore or ()), seed, review_rate, fail_rate, textures)
+    asked = Asked(
+        budget, size, backbone, ablation, witness, roi, tuple(ignore or ()), seed, review_rate, fail_rate, textures
+    )
     raise typer.Exit(teach(product, folder, asked, activate=True, fresh=fresh, json_file=json_file))
 
 
@@ -55,6 +59,7 @@ def train(
     size: Size = 256,
     backbone: Backbone = "efficientnet_lite0",
     ablation: Ablation = "rd-e+gii",
+    witness: Witness = "both",
     roi: Roi = None,
     ignore: Ignore = None,
     seed: Seed = 0,
@@ -67,7 +72,9 @@ def train(
     """Train a candidate: as onboard, but the model in use stays until you activate the new one."""
     from cli.teach import Asked, teach
 
-    asked = Asked(budget, size, backbone, ablation, roi, tuple(ignore or ()), seed, review_rate, fail_rate, textures)
+    asked = Asked(
+        budget, size, backbone, ablation, witness, roi, tuple(ignore or ()), seed, review_rate, fail_rate, textures
+    )
     raise typer.Exit(teach(product, folder, asked, activate=False, fresh=fresh, json_file=json_file))
 
 
@@ -78,6 +85,7 @@ def evaluate(
     size: Size = 256,
     backbone: Backbone = "efficientnet_lite0",
     ablation: Ablation = "rd-e+gii",
+    witness: Witness = "both",
     roi: Roi = None,
     ignore: Ignore = None,
     seed: Seed = 0,
@@ -89,7 +97,9 @@ def evaluate(
     """Train on a data set's good pictures, calibrate, test on the rest, and report honest figures."""
     from cli.teach import Asked, evaluate_data
 
-    asked = Asked(budget, size, backbone, ablation, roi, tuple(ignore or ()), seed, review_rate, fail_rate, textures)
+    asked = Asked(
+        budget, size, backbone, ablation, witness, roi, tuple(ignore or ()), seed, review_rate, fail_rate, textures
+    )
     raise typer.Exit(evaluate_data(data, asked, keep=keep, json_file=json_file))
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
@@ -23,6 +23,7 @@ from model.datasets import DatasetEmpty
 from model.errors import ModelError
 from model.evaluation import Evaluation, evaluate
 from model.fixture import FixtureMismatch
+from model.fusion import Witness
 from model.learning import LearnOptions, Learnt, learn
 from model.pace import Budget
 from model.split import LearningImpossible
@@ -40,6 +41,7 @@ class Asked:
     size: int = 256
     backbone: str = "efficientnet_lite0"
     ablation: str = "rd-e+gii"
+    witness: str = "both"
     roi: str | None = None
     ignore: tuple[str, ...] = ()
     seed: int = 0
@@ -57,6 +59,7 @@ class Asked:
                 roi=box_of(self.roi) if self.roi else None,
                 ignored=tuple(box_of(text) for text in self.ignore),
                 seed=self.seed,
+                witness=_witness(self.witness),
                 textures=self.textures,
                 runtime=settings.worker.runtime,
                 review_rate=self.review_rate,
@@ -84,6 +87,13 @@ def box_of(text: str) -> tuple[int, int, int, int]:
     except ValueError as problem:
         raise SettingsInvalid(f"{text!r} is no rectangle: write X,Y,WIDTH,HEIGHT in picture pixels") from problem
     return x, y, width, height
+
+
+def _witness(text: str) -> Witness:
+    for known in get_args(Witness):
+        if text == known:
+            return cast("Witness", known)
+    raise SettingsInvalid(f"no witness {text!r}; choose one of {', '.join(get_args(Witness))}")
 
 
 def _roi(text: str) -> Roi:

@@ -65,6 +65,13 @@ class MapMaker:
         maps[~np.isfinite(maps).all(axis=(1, 2))] = np.nan
         return maps
 
+    def one_level(self, distances: NDArray[np.float32], level: int) -> NDArray[np.float32]:
+        """The map of one level's distances alone: (N, H / stride, W / stride) to (N, H, W) float32."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            maps = np.asarray(self._rows[level] @ distances @ self._columns[level], dtype=np.float32)
+        maps[~np.isfinite(maps).all(axis=(1, 2))] = np.nan
+        return maps
+
 
 def highest(maps: NDArray[np.float32], valid: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
     """The image scores: the highest value of each map among valid pixels.

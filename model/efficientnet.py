@@ -129,25 +129,23 @@ class EfficientNetEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Levels:
         """images: (B, 3, H, W) float32, ImageNet-normalised, sides divisible by 16. Returns the three levels."""
-        x = self.blocks[0](self.act(self.bn1(self.conv_stem(images))))
-        return self._expanded(x) if self.features == "expanded" else self._linear(x)
+        return self.tap(images)[0]
 
-    def _expanded(self, x: Tensor) -> Levels:
-        levels: list[Tensor] = []
-        for index, block in enumerate(self.blocks[1:-1], start=1):
+    def tap(self, images: Tensor) -> tuple[Levels, Levels]:
+        """The levels, and beside them the linear outputs at the same strides, for the golden memory."""
+        x = self.blocks[0](self.act(self.bn1(self.conv_stem(images))))
+        wide: list[Tensor] = []
+        linear: list[Tensor] = []
+        last = self.blocks[len(self.blocks) - 1] if self.features == "expanded" else None
+        for index, block in enumerate(self.blocks[1:], start=1):
+            if block is last:
+                continue
             assert isinstance(block, InvertedResidual)
             expanded = block.expand(x)
             if index in EXPANDED_TAPS:
-                levels.append(expanded)
+                wide.append(expanded)
             x = block.project(x, expanded)
-        first, second = levels
-        return first, second, self.blocks[-1](x)
-
-    def _linear(self, x: Tensor) -> Levels:
-        levels: list[Tensor] = []
-        for index, block in enumerate(self.blocks[1:], start=1):
-            x = block(x)
             if index in LINEAR_TAPS:
-                levels.append(x)
-        first, second, third = levels
-        return first, second, third
+                linear.append(x)
+        outputs = linear[0], linear[1], linear[2]
+        return (outputs if last is None else (wide[0], wide[1], last(x))), outputs

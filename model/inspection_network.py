@@ -1,11 +1,25 @@
-"""Teacher and student as one network for inspection: camera values in, distances by level out."""
+"""Teacher and student as one network for inspection: camera values in, distances by level and features out."""
+
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from model.efficientnet import LINEAR_CHANNELS, EfficientNetEncoder
 from model.fold import folded
-from model.levels import Levels, distances
+from model.golden_features import GoldenFeatures
+from model.levels import Channels, Levels, distances
 from model.normalisation import IMAGENET, Normalisation, normalise
+
+
+class Tapped(Protocol):
+    """What an encoder offers beside its levels."""
+
+    channels: Channels
+
+    def tap(self, images: Tensor) -> tuple[Levels, Levels]:
+        """The levels, and those for the golden memory."""
+        ...
 
 
 class InspectionNetwork(nn.Module):
@@ -24,6 +38,7 @@ class InspectionNetwork(nn.Module):
         student: nn.Module,
         *,
         normalisation: Normalisation = IMAGENET,
+        memory: bool = False,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -33,13 +48,27 @@ class InspectionNetwork(nn.Module):
         self.register_buffer("spread", spread)
         self.teacher = folded(teacher).to("cpu", dtype)
         self.student = folded(student).to("cpu", dtype)
+        self.features = GoldenFeatures(linear_channels(self.teacher)) if memory else None
         if not is_finite(self):
             raise ValueError("the networks hold values that are no finite numbers; train the model again")
 
-    def forward(self, images: Tensor) -> Levels:
-        """images: (B, H, W, 3) uint8 RGB. Returns D_1, D_2, D_3, each (B, H_k, W_k) float32, in [0, 2]."""
-        taught = self.teacher(normalise(images, self.offset, self.spread).to(self.dtype))
-        return distances(taught, self.student(taught))
+    def forward(self, images: Tensor) -> Levels | tuple[Tensor, Tensor, Tensor, Tensor]:
+        """images: (B, H, W, 3) uint8 RGB. Returns D_1, D_2, D_3, each (B, H_k, W_k) float32, in [0, 2].
+
+        With a memory, fourth the golden features (B, C, H / 8, W / 8) float32.
+        """
+        given = normalise(images, self.offset, self.spread).to(self.dtype)
+        if self.features is None:
+            taught = self.teacher(given)
+            return distances(taught, self.student(taught))
+        taught, linear = cast("Tapped", self.teacher).tap(given)
+        first, second, third = distances(taught, self.student(taught))
+        return first, second, third, self.features(linear)
+
+
+def linear_channels(encoder: nn.Module) -> Channels:
+    """Widths of the levels that an encoder's `tap` gives the golden memory."""
+    return LINEAR_CHANNELS if isinstance(encoder, EfficientNetEncoder) else cast("Tapped", encoder).channels
 
 
 def is_finite(network: nn.Module) -> bool:

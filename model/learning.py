@@ -25,6 +25,7 @@ from model.datasets import open_dataset
 from model.fixture import Box
 from model.foreground import Foregrounds
 from model.foreground import Kind as ForegroundKind
+from model.fusion import Second, Witness
 from model.golden import Finding, Golden, read_golden, read_more
 from model.manifest import CalibrationRecord, DataSnapshot, Manifest, ModelLimits
 from model.model_file import save, tensors_of
@@ -32,8 +33,9 @@ from model.networks import Networks, build_networks
 from model.pace import Budget
 from model.predictor import valid_pixels
 from model.regions import DEFAULT_MINIMUM_AREA
-from model.runtimes import Fingerprint, Precision, RuntimeChoice, RuntimeName
-from model.scorer import open_scorer
+from model.remembering import record_of, remember
+from model.runtimes import Precision, RuntimeChoice, RuntimeName, open_runtime
+from model.scorer import Scorer
 from model.split import LearningImpossible, Split, split_golden
 from model.steps import Halves
 from model.textures import FolderTextures, Mixed, NormalTextures, ProceduralTextures, Textures
@@ -42,7 +44,8 @@ from model.training import Rates, Schedule, Tick, TrainingCancelled, TrainingPla
 
 COMPILE_SECONDS = 6.0  # of the time budget kept for opening the runtime and writing the file
 SCORE_SECONDS = 0.03  # and for each calibration picture at 256² pixels
-MOST_RESERVED = 0.2
+REMEMBERED = 100  # pictures that fill the memory and give the units
+MOST_RESERVED = 0.3
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +77,7 @@ class LearnOptions:
     textures: Path | None = None
     runtime: RuntimeName = "auto"
     precision: Precision = "f32"
+    witness: Witness = "both"
     review_rate: float = REVIEW_RATE
     fail_rate: float = FAIL_RATE
     threads: int | None = None
@@ -138,19 +142,23 @@ def learn(
     networks = build_networks(options.architecture, weights=options.weights, seed=options.seed)
     report, twins = job.train(networks, golden.pictures[split.train], split)
     draft = job.manifest(golden, split)
-    calibration, fingerprint = job.calibrate(networks, draft, split)
+    scorer, second = job.witnesses(networks, draft, golden.pictures[split.train])
+    calibration = job.calibrate(scorer, split)
     told = {
+        "memory": record_of(second) if second else None,
         "training": options.to_dict()
         | {"iterations": report.iterations, "losses": asdict(report.losses), "train_seconds": report.seconds}
         | {"twins": dict(twins.report.to_dict()), "texture_files": job.texture_files}
         | {"calibration": _without_scores(calibration)},
-        "calibration": CalibrationRecord(scores=calibration.scores, fingerprint=fingerprint),
+        "calibration": CalibrationRecord(scores=calibration.scores, fingerprint=scorer.runtime.fingerprint),
         "limits": ModelLimits(t_lo=calibration.pass_limit, t_hi=calibration.fail_limit),
     }
     manifest = Manifest(**(dict(draft) | told))
     progress("saving", 0, 1, {})
     destination.parent.mkdir(parents=True, exist_ok=True)
-    sha256 = save(destination, tensors_of(networks.teacher, networks.student), manifest)
+    sha256 = save(
+        destination, tensors_of(networks.teacher, networks.student, second.memory if second else None), manifest
+    )
     job.checkpoint.unlink(missing_ok=True)
     progress("saving", 1, 1, {})
     return Learnt(
@@ -251,24 +259,36 @@ class _Job:
             code_version=_code_version(),
         )
 
-    def calibrate(self, networks: Networks, draft: Manifest, split: Split) -> tuple[Calibration, Fingerprint]:
-        """Scores of the held-out parts on the runtime that will inspect, and the limits they prove."""
-        total = len(split.calibration)
-        self._progress("calibration", 0, total, {})
-        scorer = open_scorer(
+    def witnesses(
+        self, networks: Networks, draft: Manifest, pictures: NDArray[np.uint8]
+    ) -> tuple[Scorer, Second | None]:
+        """The networks on the runtime that will inspect, with a memory of some of the training pictures beside them."""
+        options = self.options
+        runtime = open_runtime(
             networks.teacher,
             networks.student,
             size=draft.size,
-            choice=RuntimeChoice(self.options.runtime, self.options.precision, self.options.threads),
+            choice=RuntimeChoice(options.runtime, options.precision, options.threads),
             normalisation=draft.normalisation,
-            valid=valid_pixels(draft),
+            memory=options.witness != "student",
         )
+
+        def remembered(done: int, total: int) -> None:
+            self._progress("memory", done, total, {})
+
+        second = remember(runtime, pictures, options.witness, seed=options.seed, after_picture=remembered)
+        return Scorer(runtime, valid=valid_pixels(draft), second=second), second
+
+    def calibrate(self, scorer: Scorer, split: Split) -> Calibration:
+        """Scores of the held-out parts, and the limits they prove."""
+        total = len(split.calibration)
+        self._progress("calibration", 0, total, {})
         scores: list[float] = []
         for start in range(0, total, 8):
             scores += scorer(split.calibration[start : start + 8]).scores.tolist()
             self._progress("calibration", len(scores), total, {})
         rates = {"review_rate": self.options.review_rate, "fail_rate": self.options.fail_rate}
-        return calibrate(one_per_group(scores, split.groups), **rates), scorer.runtime.fingerprint
+        return calibrate(one_per_group(scores, split.groups), **rates)
 
     def _textures(self, pictures: NDArray[np.uint8]) -> Textures:
         if self.options.textures is None:
@@ -283,7 +303,9 @@ class _Job:
         if seconds is None:
             return self.options.budget
         area = (self.options.size / 256) ** 2
-        reserve = min(COMPILE_SECONDS + SCORE_SECONDS * area * len(split.calibration), MOST_RESERVED * seconds)
+        reserve = min(
+            COMPILE_SECONDS + SCORE_SECONDS * area * (len(split.calibration) + REMEMBERED), MOST_RESERVED * seconds
+        )
         return Budget(seconds=max(seconds - self.spent - reserve, 0.1 * seconds))
 
 

@@ -50,6 +50,22 @@ class CalibrationRecord(Part):
     fingerprint: Fingerprint
 
 
+class MemoryRecord(Part):
+    """The golden memory in a model file: how many parts, the cells of its grid, and how its map is fused.
+
+    middle and spread: of the student's and of the memory's map on good parts; share: of the memory in the map.
+    """
+
+    parts: int = Field(ge=1)
+    rows: int = Field(ge=1)
+    columns: int = Field(ge=1)
+    student_middle: Finite
+    student_spread: Finite = Field(gt=0)
+    golden_middle: Finite
+    golden_spread: Finite = Field(gt=0)
+    share: Finite = Field(ge=0, le=1)
+
+
 class Manifest(Part):
     """The words in a model file's head.
 
@@ -70,6 +86,7 @@ class Manifest(Part):
     precision: Precision = "f32"
     training: dict[str, JsonValue] = {}
     data: DataSnapshot | None = None
+    memory: MemoryRecord | None = None
     calibration: CalibrationRecord | None = None
     limits: ModelLimits | None = None
     metrics: dict[str, Finite | None] = {}

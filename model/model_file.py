@@ -20,8 +20,10 @@ from torch import Tensor, nn
 
 from model.backbones import build_encoder
 from model.errors import ModelFileInvalid
+from model.fusion import Second, Units
 from model.inspection_network import is_finite
 from model.manifest import Manifest
+from model.memory import GoldenMemory
 from model.networks import freeze
 from model.student import build_student
 
@@ -38,6 +40,18 @@ class ModelFile:
     manifest: Manifest
     tensors: dict[str, Tensor]
     sha256: str
+
+    def second(self) -> Second | None:
+        """The golden memory as it was saved; None where there is none. Raises ModelFileInvalid if it does not fit."""
+        told = self.manifest.memory
+        if told is None:
+            return None
+        try:
+            memory = GoldenMemory.from_tensors(self.tensors, (told.rows, told.columns))
+        except ValueError as problem:
+            raise ModelFileInvalid(f"{problem}; train the model again") from problem
+        student = Units(told.student_middle, told.student_spread)
+        return Second(memory, student, Units(told.golden_middle, told.golden_spread), told.share)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Teacher and student as they were saved, frozen. Raises ModelFileInvalid if the tensors do not fit them."""
@@ -58,10 +72,11 @@ class ModelFile:
         return freeze(teacher), freeze(student)
 
 
-def tensors_of(teacher: nn.Module, student: nn.Module) -> dict[str, Tensor]:
-    """What a model file holds: all of teacher and student that inspection needs, and nothing of the expert."""
+def tensors_of(teacher: nn.Module, student: nn.Module, memory: GoldenMemory | None = None) -> dict[str, Tensor]:
+    """What a model file holds: all of teacher, student and memory that inspection needs, nothing of the expert."""
     parts = (("teacher.", teacher), ("student.", student))
-    return {
+    kept = memory.tensors() if memory else {}
+    return kept | {
         prefix + name: tensor.detach().cpu().contiguous().clone()
         for prefix, network in parts
         for name, tensor in network.state_dict().items()

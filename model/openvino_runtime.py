@@ -15,8 +15,9 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
 from model.anomaly_map import STRIDES
 from model.errors import RuntimeUnavailable
+from model.golden_features import STRIDE
 from model.inspection_network import InspectionNetwork
-from model.runtimes import Distances, Fingerprint, Precision, RuntimeChoice, check_images
+from model.runtimes import Distances, Fingerprint, Precision, RuntimeChoice, Seen, check_images
 
 DEVICE = "CPU"
 EXAMPLE_SIZE = (64, 64)  # what is traced; the graph is the same at any size, and small pictures are quick
@@ -33,6 +34,7 @@ class OpenVinoRuntime:
 
     def __init__(self, network: InspectionNetwork, size: tuple[int, int], choice: RuntimeChoice) -> None:
         self.size = size
+        self._features = network.features
         core = openvino.Core()
         _require(core, choice.precision)
         # The precision is always named: by itself OpenVINO takes bfloat16 on a CPU that has it.
@@ -52,19 +54,26 @@ class OpenVinoRuntime:
 
     def distances(self, images: NDArray[np.uint8]) -> Distances:
         """See Runtime."""
+        return self.look(images).distances
+
+    def look(self, images: NDArray[np.uint8]) -> Seen:
+        """See Runtime."""
         check_images(images, self.size)
         height, width = self.size
-        first, second, third = (
-            np.full((len(images), height // stride, width // stride), np.nan, dtype=np.float32) for stride in STRIDES
-        )
+        shapes = [(height // stride, width // stride) for stride in STRIDES]
+        first, second, third = (np.full((len(images), *shape), np.nan, dtype=np.float32) for shape in shapes)
+        features = None
+        if self._features is not None:
+            shape = (len(images), self._features.channels, height // STRIDE, width // STRIDE)
+            features = np.full(shape, np.nan, dtype=np.float32)
         for index in range(len(images)):
-            place = (first[index], second[index], third[index])
+            place = [output[index] for output in (first, second, third, features) if output is not None]
             self._queue.start_async([np.ascontiguousarray(images[index : index + 1])], place)
         self._queue.wait_all()
-        return first, second, third
+        return Seen((first, second, third), features)
 
 
-def _collect(request: openvino.InferRequest, place: Distances) -> None:
+def _collect(request: openvino.InferRequest, place: list[NDArray[np.float32]]) -> None:
     for output, level in enumerate(place):
         level[...] = request.get_output_tensor(output).data[0]
 

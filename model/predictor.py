@@ -11,11 +11,12 @@ from torch import nn
 
 from model.errors import ModelFileInvalid
 from model.fixture import Fixture
+from model.fusion import Second
 from model.manifest import Manifest
 from model.model_file import load
 from model.regions import Region, RegionRule, find_regions
-from model.runtimes import Fingerprint, RuntimeChoice, RuntimeName
-from model.scorer import Scorer, open_scorer
+from model.runtimes import Fingerprint, RuntimeChoice, RuntimeName, open_runtime
+from model.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Predictor:
         teacher, student = file.networks()
         choice = RuntimeChoice(runtime, file.manifest.precision, threads)
         try:
-            scorer = _scorer(teacher, student, file.manifest, choice)
+            scorer = _scorer(teacher, student, file.manifest, choice, file.second())
         except ValueError as problem:
             raise ModelFileInvalid(f"the model in {path} cannot be run: {problem}; train it again") from problem
         return cls(scorer, file.manifest, sha256=file.sha256)
@@ -71,10 +72,11 @@ class Predictor:
         *,
         runtime: RuntimeName = "auto",
         threads: int | None = None,
+        second: Second | None = None,
     ) -> Self:
         """Networks just trained, as they will inspect; later changes to them do not matter."""
         choice = RuntimeChoice(runtime, manifest.precision, threads)
-        return cls(_scorer(teacher, student, manifest, choice), manifest)
+        return cls(_scorer(teacher, student, manifest, choice, second), manifest)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -138,15 +140,18 @@ def _span(start: float, length: float, *, scale: float, offset: int, end: int) -
     return slice(min(max(first, 0), end), min(max(last, 0), end))
 
 
-def _scorer(teacher: nn.Module, student: nn.Module, manifest: Manifest, choice: RuntimeChoice) -> Scorer:
-    return open_scorer(
+def _scorer(
+    teacher: nn.Module, student: nn.Module, manifest: Manifest, choice: RuntimeChoice, second: Second | None
+) -> Scorer:
+    runtime = open_runtime(
         teacher,
         student,
         size=manifest.size,
         choice=choice,
         normalisation=manifest.normalisation,
-        valid=valid_pixels(manifest),
+        memory=second is not None,
     )
+    return Scorer(runtime, valid=valid_pixels(manifest), second=second)
 
 
 def _on_picture(prediction: Prediction, fixture: Fixture, size: tuple[int, int]) -> Prediction:

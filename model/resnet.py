@@ -59,6 +59,11 @@ class ResNetEncoder(nn.Module):
         second = self.layer2(first)
         return first, second, self.layer3(second)
 
+    def tap(self, images: Tensor) -> tuple[Levels, Levels]:
+        """The levels twice: once for the student, once for the golden memory."""
+        levels = self(images)
+        return levels, levels
+
 
 def _layer(spec: ResNetSpec, index: int, *, inputs: int, stride: int) -> nn.Sequential:
     inner, outputs = spec.inner[index], spec.channels[index]

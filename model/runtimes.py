@@ -42,9 +42,24 @@ class Runtime(Protocol):
     size: tuple[int, int]
     fingerprint: Fingerprint
 
-    def distances(self, images: NDArray[np.uint8]) -> Distances:
-        """images: (N, H, W, 3) uint8 RGB of the runtime's size. Returns D_1, D_2, D_3, (N, H_k, W_k) float32."""
+    def look(self, images: NDArray[np.uint8]) -> "Seen":
+        """images: (N, H, W, 3) uint8 RGB of the runtime's size."""
         ...
+
+    def distances(self, images: NDArray[np.uint8]) -> Distances:
+        """The distances alone."""
+        ...
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network says of N pictures.
+
+    distances: D_1, D_2, D_3, (N, H_k, W_k) float32. features: (N, C, H / 8, W / 8) float32, None without a memory.
+    """
+
+    distances: Distances
+    features: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,23 +82,26 @@ def open_runtime(
     size: tuple[int, int],
     choice: RuntimeChoice | None = None,
     normalisation: Normalisation = IMAGENET,
+    memory: bool = False,
 ) -> Runtime:
     """Teacher and student on the runtime they are deployed on; both are copied, so training may go on.
 
-    size: height, width of the input. choice: `auto` takes PyTorch where there is a GPU and OpenVINO elsewhere. Raises
-    RuntimeUnavailable, and ValueError for a size that the networks cannot take.
+    size: height, width of the input. memory: also give golden features. choice: `auto` takes PyTorch where there is a
+    GPU and OpenVINO elsewhere. Raises RuntimeUnavailable, and ValueError for a size that the networks cannot take.
     """
     check_size(*size)
     choice = choice or RuntimeChoice()
     runtime = _automatic() if choice.runtime == "auto" else choice.runtime
     if runtime == "torch":
-        network = InspectionNetwork(teacher, student, normalisation=normalisation, dtype=DTYPES[choice.precision])
+        network = InspectionNetwork(
+            teacher, student, normalisation=normalisation, memory=memory, dtype=DTYPES[choice.precision]
+        )
         return TorchRuntime(network, size, choice)
     if importlib.util.find_spec("openvino") is None:
         raise RuntimeUnavailable("OpenVINO is not installed; install flawline[model] or choose the runtime torch")
     from model.openvino_runtime import OpenVinoRuntime  # heavy, and not needed beside a GPU
 
-    network = InspectionNetwork(teacher, student, normalisation=normalisation)
+    network = InspectionNetwork(teacher, student, normalisation=normalisation, memory=memory)
     return OpenVinoRuntime(network, size, choice)
 
 
@@ -99,6 +117,10 @@ class TorchRuntime:
 
     def distances(self, images: NDArray[np.uint8]) -> Distances:
         """See Runtime."""
+        return self.look(images).distances
+
+    def look(self, images: NDArray[np.uint8]) -> Seen:
+        """See Runtime."""
         check_images(images, self.size)
         starts = range(0, len(images), LARGEST_BATCH)
         before = torch.get_num_threads()
@@ -108,15 +130,14 @@ class TorchRuntime:
             parts = [self._run(images[start : start + LARGEST_BATCH]) for start in starts]
         finally:
             torch.set_num_threads(before)
-        first, second, third = (np.concatenate(level) for level in zip(*parts, strict=True))
-        return first, second, third
+        first, second, third, *features = (np.concatenate(level) for level in zip(*parts, strict=True))
+        return Seen((first, second, third), *features)
 
-    def _run(self, images: NDArray[np.uint8]) -> Distances:
+    def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         given = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
         # TF32 would round float32 convolutions to ten bits on a GPU, and disagree with every other runtime.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            first, second, third = self._network(given)
-        return first.cpu().numpy(), second.cpu().numpy(), third.cpu().numpy()
+            return tuple(output.cpu().numpy() for output in self._network(given))
 
 
 def check_images(images: NDArray[np.uint8], size: tuple[int, int]) -> None:

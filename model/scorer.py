@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from model.anomaly_map import MapMaker, highest
-from model.normalisation import IMAGENET, Normalisation
-from model.runtimes import Runtime, RuntimeChoice, open_runtime
+from model.fusion import Second
+from model.memory import MemoryMaps
+from model.runtimes import Runtime
 
 
 @dataclass(frozen=True)
@@ -20,30 +20,29 @@ class Scored:
 
 
 class Scorer:
-    """A runtime with the map behind it. valid: (H, W), pixels that are looked at; None for all."""
+    """A runtime with the map behind it.
 
-    def __init__(self, runtime: Runtime, *, valid: NDArray[np.bool_] | None = None) -> None:
+    valid: (H, W), pixels that are looked at; None for all. second: the golden memory as a second witness; None for the
+    student's map alone.
+    """
+
+    def __init__(
+        self, runtime: Runtime, *, valid: NDArray[np.bool_] | None = None, second: Second | None = None
+    ) -> None:
         if valid is not None and (valid.shape != runtime.size or not valid.any()):
             raise ValueError(f"the mask {valid.shape} must be {runtime.size} and leave at least one pixel to look at")
         self.runtime = runtime
         self.valid = valid
+        self._second = second
         self._maker = MapMaker(*runtime.size)
+        self._golden = MemoryMaps(second.memory, runtime.size) if second else None
 
     def __call__(self, images: NDArray[np.uint8]) -> Scored:
         """images: (N, H, W, 3) uint8 RGB at the model's size."""
-        maps = self._maker(self.runtime.distances(images))
+        seen = self.runtime.look(images)
+        maps = self._maker(seen.distances)
+        if self._second is not None:
+            assert self._golden is not None
+            assert seen.features is not None  # the runtime was opened for a memory
+            maps = self._second.fuse(maps, self._golden(seen.features))
         return Scored(highest(maps, self.valid), maps)
-
-
-def open_scorer(
-    teacher: nn.Module,
-    student: nn.Module,
-    *,
-    size: tuple[int, int],
-    choice: RuntimeChoice | None = None,
-    normalisation: Normalisation = IMAGENET,
-    valid: NDArray[np.bool_] | None = None,
-) -> Scorer:
-    """Networks just trained, on the runtime they will be deployed on; see open_runtime."""
-    runtime = open_runtime(teacher, student, size=size, choice=choice, normalisation=normalisation)
-    return Scorer(runtime, valid=valid)

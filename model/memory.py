@@ -1,0 +1,118 @@
+"""
+The golden memory: how far each place of a part is from every golden part at the same place (rd-e.md, section 13).
+
+A witness beside the student: it needs no training and errs elsewhere. Each cell is compared with the cells of the
+golden parts within REACH of it, so parts must lie in about the same place; a part that lies elsewhere is far from all.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (its name everywhere)
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.anomaly_map import STRIDES, MapMaker
+
+REACH = 1  # cells of stride 8, in each direction
+MOST_PARTS = 60
+PIECE = 4  # pictures searched at once
+LEVEL = STRIDES.index(8)
+
+
+@dataclass(frozen=True)
+class GoldenMemory:
+    """Standardised features of golden parts.
+
+    bank: (cells, parts, C) float32, cells row by row. mean, spread: (C,) of the features before. shape: rows, columns.
+    """
+
+    bank: Tensor
+    mean: Tensor
+    spread: Tensor
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, features: NDArray[np.float32]) -> "GoldenMemory":
+        """From the golden features of N parts, (N, C, h, w)."""
+        given = torch.from_numpy(features)
+        mean = given.mean(dim=(0, 2, 3))
+        spread = given.std(dim=(0, 2, 3)).clamp_min(1e-6)
+        scaled = (given - mean[:, None, None]) / spread[:, None, None]
+        bank = scaled.flatten(2).permute(2, 0, 1).half().float().contiguous()  # as a model file keeps it
+        return cls(bank, mean, spread, (features.shape[2], features.shape[3]))
+
+    @cached_property
+    def bank_squares(self) -> Tensor:
+        """(cells, 1, parts): squared lengths of what is remembered."""
+        return (self.bank * self.bank).sum(-1)[:, None, :]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a model file keeps; the bank in half precision."""
+        return {"memory.bank": self.bank.half(), "memory.mean": self.mean, "memory.spread": self.spread}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], shape: tuple[int, int]) -> "GoldenMemory":
+        """Back from a model file. Raises ValueError when something is missing or does not fit."""
+        try:
+            bank, mean, spread = (tensors[f"memory.{name}"] for name in ("bank", "mean", "spread"))
+        except KeyError as problem:
+            raise ValueError(f"the golden memory lacks {problem}") from problem
+        fits = bank.ndim == 3 and bank.shape[0] == shape[0] * shape[1] and bank.shape[2:] == mean.shape == spread.shape
+        if not fits or not all(bool(tensor.isfinite().all()) for tensor in (bank, mean, spread)):
+            raise ValueError(f"the golden memory {tuple(bank.shape)} does not fit {shape[0]}x{shape[1]} cells")
+        return cls(bank.float(), mean.float(), spread.float(), shape)
+
+    def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Distance of each cell to the nearest golden one.
+
+        features: (B, C, h, w). Returns (B, h, w) float32, the root mean square over the channels; NaN where a feature
+        is no finite number.
+        """
+        rows, columns = self.shape
+        given = ((torch.from_numpy(features).movedim(1, -1) - self.mean) / self.spread).contiguous()  # (B, h, w, C)
+        batch, channels = len(given), given.shape[-1]
+        # Asked from the bank's side, so that the bank is read once: which cells around each bank cell come near it?
+        around = 2 * REACH + 1
+        padded = F.pad(given, (0, 0, REACH, REACH, REACH, REACH))
+        asked = padded.unfold(1, around, 1).unfold(2, around, 1).permute(1, 2, 0, 4, 5, 3)
+        asked = asked.reshape(rows * columns, batch * around**2, channels)
+        squares = torch.baddbmm(self.bank_squares, asked, self.bank.mT, alpha=-2)  # (cells, asked, parts)
+        nearest = squares.amin(dim=2).reshape(rows, columns, batch, around, around)
+        own = (given * given).sum(-1)  # (B, h, w)
+        best = torch.full((batch, rows, columns), torch.inf)
+        for down in range(around):
+            for right in range(around):
+                y, x = down - REACH, right - REACH  # the cell asked for lies so far from the bank's cell
+                there = nearest[max(0, -y) : rows - max(0, y), max(0, -x) : columns - max(0, x), :, down, right]
+                here = best[:, max(0, y) : rows + min(0, y), max(0, x) : columns + min(0, x)]
+                torch.minimum(here, there.permute(2, 0, 1), out=here)
+        found = ((best + own).clamp_min(0) / channels).sqrt()
+        found[~given.isfinite().all(dim=-1)] = torch.nan
+        return np.asarray(found.numpy(), dtype=np.float32)
+
+
+class MemoryMaps:
+    """Distances as maps of the input's size, upsampled and smoothed as the student's are."""
+
+    def __init__(self, memory: GoldenMemory, size: tuple[int, int]) -> None:
+        self._memory = memory
+        self._maker = MapMaker(*size)
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """features: (B, C, h, w). Returns (B, H, W) float32; NaN for a picture with a feature that is not finite."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)  # the products are small: threads that wait for one another by spinning cost more
+        try:
+            parts = range(0, len(features), PIECE)
+            found = [self._memory.distances(features[start : start + PIECE]) for start in parts]
+        finally:
+            torch.set_num_threads(before)
+        return self._maker.one_level(np.concatenate(found), LEVEL)
+
+
+def choose_parts(count: int, *, most: int = MOST_PARTS) -> int:
+    """How many of `count` training parts to remember; the others tell how far good parts are from the memory."""
+    return max(1, min(most, count * 3 // 4))
