@@ -18,6 +18,7 @@ from model.anomaly_map import STRIDES, MapMaker
 
 REACH = 1  # cells of stride 8, in each direction
 MOST_PARTS = 60
+FLATTEST = 0.05  # of the mean spread of the channels
 PIECE = 4  # pictures searched at once
 LEVEL = STRIDES.index(8)
 
@@ -39,7 +40,9 @@ class GoldenMemory:
         """From the golden features of N parts, (N, C, h, w)."""
         given = torch.from_numpy(features)
         mean = given.mean(dim=(0, 2, 3))
-        spread = given.std(dim=(0, 2, 3)).clamp_min(1e-6)
+        spread = given.std(dim=(0, 2, 3), correction=0)
+        # A channel that hardly moves on good parts must not outvote the others, nor leave half precision.
+        spread = spread.clamp_min(max(FLATTEST * float(spread.mean()), 1e-3))
         scaled = (given - mean[:, None, None]) / spread[:, None, None]
         bank = scaled.flatten(2).permute(2, 0, 1).half().float().contiguous()  # as a model file keeps it
         return cls(bank, mean, spread, (features.shape[2], features.shape[3]))

@@ -1,0 +1,229 @@
+"""The golden memory: exact search, a fixed scale before calibration, a model file that keeps it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from model.architecture import Architecture
+from model.backbones import build_encoder
+from model.errors import ModelFileInvalid
+from model.fixture import Fixture
+from model.fusion import SHARES, Second, Units
+from model.golden_features import PROJECTED, GoldenFeatures
+from model.manifest import Manifest
+from model.memory import REACH, GoldenMemory, MemoryMaps, choose_parts
+from model.model_file import load, save, tensors_of
+from model.networks import Networks, assemble
+from model.predictor import Predictor
+from model.remembering import record_of, remember
+from model.runtimes import Runtime, RuntimeChoice, open_runtime
+
+SIDE = 64
+
+
+def features(count: int, channels: int = 8, rows: int = 4, columns: int = 5, *, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal((count, channels, rows, columns)).astype(np.float32)
+
+
+def by_hand(memory: GoldenMemory, asked: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Every cell against every golden cell within REACH, one after the other."""
+    rows, columns = memory.shape
+    bank = memory.bank.numpy().reshape(rows, columns, memory.bank.shape[1], -1)
+    given = (asked - memory.mean.numpy()[:, None, None]) / memory.spread.numpy()[:, None, None]
+    found = np.empty((len(asked), rows, columns), np.float32)
+    for part, y, x in np.ndindex(*found.shape):
+        near = bank[max(0, y - REACH) : y + REACH + 1, max(0, x - REACH) : x + REACH + 1]
+        squares = ((near - given[part, :, y, x]) ** 2).mean(axis=-1)
+        found[part, y, x] = np.sqrt(squares.min())
+    return found
+
+
+@given(st.integers(3, 7), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_the_search_finds_the_nearest_golden_cell(parts: int, asked: int, rows: int, columns: int, seed: int) -> None:
+    memory = GoldenMemory.of(features(parts, 8, rows, columns, seed=seed))
+    given = features(asked, 8, rows, columns, seed=seed + 1)
+    assert memory.distances(given) == pytest.approx(by_hand(memory, given), abs=2e-3)
+
+
+def test_a_single_featureless_part_still_gives_numbers() -> None:
+    memory = GoldenMemory.of(np.full((1, 8, 1, 1), 3, np.float32))
+    assert np.isfinite(memory.distances(features(2, 8, 1, 1))).all()
+
+
+def test_a_remembered_part_is_at_home_and_a_changed_place_is_not() -> None:
+    golden = features(6)
+    memory = GoldenMemory.of(golden)
+    marred = golden[:1].copy()
+    marred[0, :, 2, 3] += 5
+    home, found = memory.distances(golden[:1]), memory.distances(marred)
+    assert home.max() < 0.05  # half precision of the bank
+    assert found[0, 2, 3] > 1
+    assert np.delete(found[0].ravel(), 2 * 5 + 3).max() < 0.05
+
+
+def test_a_part_shifted_by_one_cell_is_still_at_home() -> None:
+    golden = features(4, rows=6, columns=6)
+    shifted = np.roll(golden[:1], 1, axis=3)
+    assert GoldenMemory.of(golden).distances(shifted)[0, :, 1:].max() < 0.05
+
+
+def test_what_is_no_number_comes_out_as_no_number() -> None:
+    memory = GoldenMemory.of(features(4))
+    asked = features(2)
+    asked[1, 3, 1, 1] = np.nan
+    maps = MemoryMaps(memory, (32, 40))(asked)
+    assert np.isfinite(maps[0]).all()
+    assert np.isnan(maps[1]).all()
+
+
+def test_the_map_has_the_inputs_size_and_rises_where_the_cell_differs() -> None:
+    golden = features(6, rows=8, columns=8)
+    marred = golden[:1].copy()
+    marred[0, :, 6, 1] += 8
+    maps = MemoryMaps(GoldenMemory.of(golden), (SIDE, SIDE))(marred)
+    assert maps.shape == (1, SIDE, SIDE)
+    y, x = np.unravel_index(int(maps[0].argmax()), maps[0].shape)
+    assert (int(y) // 8, int(x) // 8) == (6, 1)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(1, 1), (2, 1), (4, 3), (40, 30), (80, 60), (700, 60)])
+def test_some_parts_are_left_out_of_the_memory_to_give_the_units(count: int, kept: int) -> None:
+    assert choose_parts(count) == kept
+
+
+def test_units_put_usual_values_at_0_and_what_one_good_part_in_ten_reaches_at_1() -> None:
+    maps = np.zeros((100, 8, 8), np.float32)
+    maps[:, 0, 0] = np.arange(100)
+    units = Units.of(maps)
+    assert units.middle == 0
+    assert units.spread == pytest.approx(89.1)
+    assert units(np.full((1, 2, 2), 89.1, np.float32)) == pytest.approx(np.ones((1, 2, 2)))
+
+
+def test_units_of_broken_maps_are_refused() -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        Units.of(np.full((2, 4, 4), np.nan, np.float32))
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.0, 1.0), (1.0, 10.0), (0.5, 5.5)])
+def test_the_shares_weigh_the_witnesses(share: float, wanted: float) -> None:
+    second = Second(GoldenMemory.of(features(2)), Units(0, 1), Units(0, 1), share)
+    one, ten = np.ones((1, 2, 2), np.float32), np.full((1, 2, 2), 10, np.float32)
+    assert second.fuse(one, ten) == pytest.approx(np.full((1, 2, 2), wanted))
+
+
+def test_either_witness_without_a_number_leaves_no_number() -> None:
+    second = Second(GoldenMemory.of(features(2)), Units(0, 1), Units(0, 1), 0.0)
+    one, nan = np.ones((1, 2, 2), np.float32), np.full((1, 2, 2), np.nan, np.float32)
+    assert np.isnan(second.fuse(one, nan)).all()
+    assert np.isnan(second.fuse(nan, one)).all()
+
+
+def test_many_channels_are_projected_and_keep_their_distances() -> None:
+    wide = GoldenFeatures((256, 512, 1024))
+    torch.manual_seed(0)
+    one, two = ([torch.randn(1, c, 16 // 2**k, 16 // 2**k) for k, c in enumerate((256, 512, 1024))] for _ in range(2))
+    first, other = wide((one[0], one[1], one[2])), wide((two[0], two[1], two[2]))
+    assert first.shape == (1, PROJECTED, 8, 8)
+    plain = GoldenFeatures((256, 512, 1024))
+    plain.projects = False
+    there, away = plain((one[0], one[1], one[2])), plain((two[0], two[1], two[2]))
+    kept = ((first - other).norm(dim=1) / (there - away).norm(dim=1)).mean().item()
+    assert kept == pytest.approx(1, abs=0.15)
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    architecture = Architecture()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return assemble(architecture, build_encoder(architecture), seed=0)
+
+
+def pictures(count: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    coarse = np.random.default_rng(seed).integers(0, 256, (count, SIDE // 8, SIDE // 8, 3), dtype=np.uint8)
+    return coarse.repeat(8, axis=1).repeat(8, axis=2)
+
+
+def runtime_of(networks: Networks, name: str) -> Runtime:
+    choice = RuntimeChoice("openvino" if name == "openvino" else "torch", "f32", 1)
+    return open_runtime(networks.teacher, networks.student, size=(SIDE, SIDE), choice=choice, memory=True)
+
+
+def test_both_runtimes_give_the_same_features_and_distances(networks: Networks) -> None:
+    seen = [runtime_of(networks, name).look(pictures(3)) for name in ("torch", "openvino")]
+    assert seen[0].features is not None
+    assert seen[1].features is not None
+    assert seen[0].features.shape == (3, 176, SIDE // 8, SIDE // 8)
+    assert seen[1].features == pytest.approx(seen[0].features, abs=1e-3)
+    for one, other in zip(seen[0].distances, seen[1].distances, strict=True):
+        assert one == pytest.approx(other, abs=1e-3)
+
+
+def test_without_a_memory_there_are_no_features(networks: Networks) -> None:
+    choice = RuntimeChoice("torch", "f32", 1)
+    runtime = open_runtime(networks.teacher, networks.student, size=(SIDE, SIDE), choice=choice)
+    assert runtime.look(pictures(1)).features is None
+
+
+def test_the_student_alone_needs_no_memory(networks: Networks) -> None:
+    assert remember(runtime_of(networks, "torch"), pictures(6), "student") is None
+
+
+def test_a_model_file_keeps_the_memory_and_scores_the_same(networks: Networks, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    runtime = runtime_of(networks, "torch")
+    second = remember(runtime, pictures(12), "both", after_picture=lambda done, total: told.append((done, total)))
+    assert second is not None
+    assert second.share == SHARES["both"]
+    assert told[-1] == (12, 12)
+    fixture = Fixture("none", None, SIDE, SIDE, (SIDE, SIDE))
+    words = Manifest(
+        architecture=Architecture().to_dict(),
+        height=SIDE,
+        width=SIDE,
+        fixture=fixture.to_dict(),
+        memory=record_of(second),
+    )
+    path = tmp_path / "model.safetensors"
+    save(path, tensors_of(networks.teacher, networks.student, second.memory), words)
+    fresh = Predictor.from_networks(
+        networks.teacher, networks.student, words, runtime="torch", threads=1, second=second
+    )
+    asked = pictures(3, seed=9)
+    for one, other in zip(fresh(asked), Predictor.load(path, runtime="torch", threads=1)(asked), strict=True):
+        assert one.score == pytest.approx(other.score, rel=1e-5)
+        assert one.map == pytest.approx(other.map, abs=1e-4)
+
+
+def test_a_model_file_that_lost_its_memory_is_refused(networks: Networks, tmp_path: Path) -> None:
+    second = remember(runtime_of(networks, "torch"), pictures(4), "both")
+    assert second is not None
+    fixture = Fixture("none", None, SIDE, SIDE, (SIDE, SIDE))
+    words = Manifest(
+        architecture=Architecture().to_dict(),
+        height=SIDE,
+        width=SIDE,
+        fixture=fixture.to_dict(),
+        memory=record_of(second),
+    )
+    path = tmp_path / "model.safetensors"
+    save(path, tensors_of(networks.teacher, networks.student), words)
+    with pytest.raises(ModelFileInvalid, match="golden memory"):
+        Predictor.load(path, runtime="torch", threads=1)
+    assert load(path).manifest.memory is not None
+
+
+def test_a_memory_of_other_cells_is_refused() -> None:
+    tensors = GoldenMemory.of(features(3)).tensors()
+    with pytest.raises(ValueError, match="does not fit 9x9"):
+        GoldenMemory.from_tensors(tensors, (9, 9))
+    tensors["memory.mean"] = torch.full((8,), torch.nan)
+    with pytest.raises(ValueError, match="does not fit"):
+        GoldenMemory.from_tensors(tensors, (4, 5))
