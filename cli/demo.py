@@ -35,6 +35,7 @@ FAIL_RATE = 0.005
 TAUGHT_SEED, LINE_SEED = 0, 1  # what is taught and what is inspected are different shifts
 TOTAL_RATE = 12.0  # parts per second over all cameras
 DEADLINE_MS = 5000
+LINE_FILE = "line.toml"  # also the mark of a folder that the demo may delete
 STUCK_AFTER = 60.0  # s without a verdict before the rest is left in the log
 
 
@@ -54,15 +55,15 @@ def run_demo(wishes: Wishes, json_file: Path | None) -> int:
     """Run the demo to its end; 0 when the books balance, else 1."""
     if unknown := [name for name in wishes.products if name not in PRODUCTS]:
         raise SettingsInvalid(f"no simulated product {', '.join(unknown)}; there are {', '.join(PRODUCTS)}")
+    line = _line(wishes.products)
     settings, stop = _begin(wishes)
+    line_file = settings.data / LINE_FILE
+    line_file.write_text(line.to_toml())
     try:
         taught = {product: _taught(settings, product, wishes.budget, stop) for product in wishes.products}
     except TrainingCancelled:
         err.print("stopped; the same command goes on where this one stopped")
         return INTERRUPTED
-    line = _line(wishes.products)
-    line_file = settings.data / "line.toml"
-    line_file.write_text(line.to_toml())
     address = f"http://{settings.dashboard.host}:{settings.dashboard.port}"
     started = time.time_ns()
     with running(settings, stop, line_file=line_file, dashboard=True, logs=settings.data / "logs") as supervisor:
@@ -83,7 +84,7 @@ def _begin(wishes: Wishes) -> tuple[Settings, Stop]:
     base = read_settings()
     data = wishes.data or base.data / "demo"
     if wishes.fresh and data.exists():
-        if not (data / "line.toml").exists():
+        if not (data / LINE_FILE).exists() and any(data.iterdir()):
             raise SettingsInvalid(f"{data} does not look like a demo's folder and is not deleted; name another one")
         shutil.rmtree(data)
     blobs = base.blobs.model_copy(update={"heat": "all"})  # for the pixel figures every part's map is needed
