@@ -1,4 +1,4 @@
-"""The features by which parts are compared with golden ones: the linear levels, pooled and merged at stride 8."""
+"""The features by which parts are compared with golden ones: the linear levels, merged at stride 8."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
@@ -15,8 +15,8 @@ _SEED = 20_250_101
 class GoldenFeatures(nn.Module):
     """Levels at strides 4, 8, 16 to one (B, C, H / 8, W / 8) float32 tensor.
 
-    Each level is averaged over 3×3 cells, so that a cell knows its surroundings. Where the channels are many, a fixed
-    random projection keeps their distances (Johnson and Lindenstrauss) at a fraction of the cost.
+    Nothing is averaged over neighbouring cells: that would hide small print and fine scratches. Where the channels are
+    many, a fixed random projection keeps their distances (Johnson and Lindenstrauss) at a fraction of the cost.
     """
 
     def __init__(self, channels: Channels) -> None:
@@ -31,9 +31,7 @@ class GoldenFeatures(nn.Module):
     def forward(self, levels: Levels) -> Tensor:
         """levels: (B, C_k, H / 4·2^k, W / 4·2^k), any float type."""
         first, second, third = (level.float() for level in levels)
-        first = F.avg_pool2d(F.avg_pool2d(first, 2), 3, stride=1, padding=1, count_include_pad=False)
-        second = F.avg_pool2d(second, 3, stride=1, padding=1, count_include_pad=False)
-        third = F.avg_pool2d(third, 3, stride=1, padding=1, count_include_pad=False)
+        first = F.avg_pool2d(first, 2)
         third = F.interpolate(third, scale_factor=2.0, mode="bilinear", align_corners=False)
         merged = torch.cat([first, second, third], dim=1)
         return F.conv2d(merged, self.projection) if self.projects else merged

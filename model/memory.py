@@ -5,9 +5,10 @@ A witness beside the student: it needs no training and errs elsewhere. Each cell
 golden parts within REACH of it, so parts must lie in about the same place; a part that lies elsewhere is far from all.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
@@ -17,7 +18,9 @@ from torch import Tensor
 from model.anomaly_map import STRIDES, MapMaker
 
 REACH = 1  # cells of stride 8, in each direction
-MOST_PARTS = 60
+MOST_PARTS = 80
+FEWEST_OTHERS = 8
+CALM = 3.0  # mean strays that are added everywhere: a place that hardly strays on few parts is not that sure
 FLATTEST = 0.05  # of the mean spread of the channels
 PIECE = 4  # pictures searched at once
 LEVEL = STRIDES.index(8)
@@ -27,13 +30,20 @@ LEVEL = STRIDES.index(8)
 class GoldenMemory:
     """Standardised features of golden parts.
 
-    bank: (cells, parts, C) float32, cells row by row. mean, spread: (C,) of the features before. shape: rows, columns.
+    bank: (cells, parts, C) float32, cells row by row. mean, spread: (C,) of the features before. usual, strays: (rows,
+    columns), what good parts' distances are at each place, and how far they stray from it.
     """
 
     bank: Tensor
     mean: Tensor
     spread: Tensor
-    shape: tuple[int, int]
+    usual: Tensor
+    strays: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of cells."""
+        return self.usual.shape[0], self.usual.shape[1]
 
     @classmethod
     def of(cls, features: NDArray[np.float32]) -> "GoldenMemory":
@@ -45,7 +55,21 @@ class GoldenMemory:
         spread = spread.clamp_min(max(FLATTEST * float(spread.mean()), 1e-3))
         scaled = (given - mean[:, None, None]) / spread[:, None, None]
         bank = scaled.flatten(2).permute(2, 0, 1).half().float().contiguous()  # as a model file keeps it
-        return cls(bank, mean, spread, (features.shape[2], features.shape[3]))
+        place = features.shape[2:]
+        return cls(bank, mean, spread, torch.zeros(place), torch.ones(place))
+
+    def settled(self, features: NDArray[np.float32]) -> "GoldenMemory":
+        """The same memory that also knows, from other good parts, where distances are usual; source: rd-e.md §13.
+
+        features: (N, C, h, w). Edges and reflections differ on every good part, and would outweigh a real flaw on a
+        quiet place. With fewer than FEWEST_OTHERS parts nothing can be said of single places, and nothing changes.
+        """
+        if len(features) < FEWEST_OTHERS:
+            return self
+        found = self.distances(features)
+        usual, strays = (_smoothed(values) for values in (found.mean(axis=0), found.std(axis=0)))
+        floor = CALM * float(strays.mean())
+        return replace(self, usual=torch.from_numpy(usual), strays=torch.from_numpy(strays + np.float32(floor)))
 
     @cached_property
     def bank_squares(self) -> Tensor:
@@ -54,25 +78,28 @@ class GoldenMemory:
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file keeps; the bank in half precision."""
-        return {"memory.bank": self.bank.half(), "memory.mean": self.mean, "memory.spread": self.spread}
+        kept = {name: getattr(self, name) for name in ("mean", "spread", "usual", "strays")}
+        return {f"memory.{name}": tensor.clone() for name, tensor in kept.items()} | {"memory.bank": self.bank.half()}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], shape: tuple[int, int]) -> "GoldenMemory":
         """Back from a model file. Raises ValueError when something is missing or does not fit."""
         try:
-            bank, mean, spread = (tensors[f"memory.{name}"] for name in ("bank", "mean", "spread"))
+            names = ("bank", "mean", "spread", "usual", "strays")
+            bank, mean, spread, usual, strays = (tensors[f"memory.{name}"] for name in names)
         except KeyError as problem:
             raise ValueError(f"the golden memory lacks {problem}") from problem
         fits = bank.ndim == 3 and bank.shape[0] == shape[0] * shape[1] and bank.shape[2:] == mean.shape == spread.shape
-        if not fits or not all(bool(tensor.isfinite().all()) for tensor in (bank, mean, spread)):
+        fits = fits and usual.shape == strays.shape == shape
+        if not fits or not all(bool(tensor.isfinite().all()) for tensor in (bank, mean, spread, usual, strays)):
             raise ValueError(f"the golden memory {tuple(bank.shape)} does not fit {shape[0]}x{shape[1]} cells")
-        return cls(bank.float(), mean.float(), spread.float(), shape)
+        return cls(bank.float(), mean.float(), spread.float(), usual.float(), strays.float())
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Distance of each cell to the nearest golden one.
+        """Distance of each cell to the nearest golden one, less what is usual at its place, in units of what strays.
 
-        features: (B, C, h, w). Returns (B, h, w) float32, the root mean square over the channels; NaN where a feature
-        is no finite number.
+        features: (B, C, h, w). Returns (B, h, w) float32, from the root mean square over the channels; NaN where a
+        feature is no finite number.
         """
         rows, columns = self.shape
         given = ((torch.from_numpy(features).movedim(1, -1) - self.mean) / self.spread).contiguous()  # (B, h, w, C)
@@ -92,9 +119,13 @@ class GoldenMemory:
                 there = nearest[max(0, -y) : rows - max(0, y), max(0, -x) : columns - max(0, x), :, down, right]
                 here = best[:, max(0, y) : rows + min(0, y), max(0, x) : columns + min(0, x)]
                 torch.minimum(here, there.permute(2, 0, 1), out=here)
-        found = ((best + own).clamp_min(0) / channels).sqrt()
+        found = (((best + own).clamp_min(0) / channels).sqrt() - self.usual) / self.strays
         found[~given.isfinite().all(dim=-1)] = torch.nan
         return np.asarray(found.numpy(), dtype=np.float32)
+
+
+def _smoothed(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
 class MemoryMaps:

@@ -38,19 +38,19 @@ def remember(
     total = len(kept) + len(others)
     features = []
     for start in range(0, len(kept), CHUNK):
-        features.append(_features(runtime, pictures[kept[start : start + CHUNK]]))
+        features.append(_finite(runtime.look(pictures[kept[start : start + CHUNK]]).features))
         after_picture(min(start + CHUNK, len(kept)), total)
-    memory = GoldenMemory.of(np.concatenate(features))
-    student, golden = [], []
-    maps_of, golden_of = MapMaker(*runtime.size), MemoryMaps(memory, runtime.size)
+    student, strangers = [], []
+    maps_of = MapMaker(*runtime.size)
     for start in range(0, len(others), CHUNK):
         seen = runtime.look(pictures[others[start : start + CHUNK]])
-        assert seen.features is not None
         student.append(maps_of(seen.distances))
-        golden.append(golden_of(seen.features))
+        strangers.append(_finite(seen.features))
         after_picture(len(kept) + min(start + CHUNK, len(others)), total)
-    units = Units.of(np.concatenate(student)), Units.of(np.concatenate(golden))
-    return Second(memory, *units, SHARES[witness])
+    others_features = np.concatenate(strangers)
+    memory = GoldenMemory.of(np.concatenate(features)).settled(others_features)
+    golden = MemoryMaps(memory, runtime.size)(others_features)
+    return Second(memory, Units.of(np.concatenate(student)), Units.of(golden), SHARES[witness])
 
 
 def record_of(second: Second) -> MemoryRecord:
@@ -68,8 +68,7 @@ def record_of(second: Second) -> MemoryRecord:
     )
 
 
-def _features(runtime: Runtime, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    features = runtime.look(pictures).features
+def _finite(features: NDArray[np.float32] | None) -> NDArray[np.float32]:
     if features is None or not np.isfinite(features).all():
         raise ValueError("the golden features are not finite numbers; the model or the runtime is broken")
     return features

@@ -92,9 +92,27 @@ def test_the_map_has_the_inputs_size_and_rises_where_the_cell_differs() -> None:
     assert (int(y) // 8, int(x) // 8) == (6, 1)
 
 
-@pytest.mark.parametrize(("count", "kept"), [(1, 1), (2, 1), (4, 3), (40, 30), (80, 60), (700, 60)])
+@pytest.mark.parametrize(("count", "kept"), [(1, 1), (2, 1), (4, 3), (40, 30), (80, 60), (700, 80)])
 def test_some_parts_are_left_out_of_the_memory_to_give_the_units(count: int, kept: int) -> None:
     assert choose_parts(count) == kept
+
+
+def test_a_place_that_strays_on_good_parts_weighs_less() -> None:
+    rng = np.random.default_rng(0)
+    parts = rng.normal(0, 1, (40, 8, 6, 6)).astype(np.float32)
+    parts[:, :, 2, 2] *= 6  # differs on every good part
+    memory = GoldenMemory.of(parts[:20])
+    settled = memory.settled(parts[20:])
+    marred = parts[20:21].copy()
+    marred[0, :, 4, 4] += 4
+    before, after = memory.distances(marred)[0], settled.distances(marred)[0]
+    assert after[4, 4] / after[2, 2] > before[4, 4] / before[2, 2]
+    assert np.isfinite(after).all()
+
+
+def test_few_other_parts_say_nothing_of_single_places() -> None:
+    memory = GoldenMemory.of(features(6))
+    assert memory.settled(features(3, seed=1)) is memory
 
 
 def test_units_put_usual_values_at_0_and_what_one_good_part_in_ten_reaches_at_1() -> None:

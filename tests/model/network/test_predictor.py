@@ -13,7 +13,7 @@ from model.model_file import save, sha256_of, tensors_of
 from model.networks import Networks
 from model.predictor import Predictor, valid_pixels
 from model.regions import RegionRule
-from model.runtimes import Distances, Fingerprint, RuntimeName
+from model.runtimes import Distances, Fingerprint, RuntimeName, Seen
 from model.scorer import Scorer
 from tests.model.network.conftest import pictures
 
@@ -92,6 +92,9 @@ class SpoiltRuntime:
         first, second, third = (np.full((len(images), 64 // s, 96 // s), 0.1, dtype=np.float32) for s in (4, 8, 16))
         second[1::2, 3, 5] = np.nan
         return first, second, third
+
+    def look(self, images: NDArray[np.uint8]) -> Seen:
+        return Seen(self.distances(images))
 
 
 def test_an_answer_that_is_no_number_is_never_a_low_score() -> None:
