@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from model.memory import GoldenMemory
 
 Witness = Literal["both", "student", "memory"]
-SHARES: dict[Witness, float] = {"both": 0.5, "student": 0.0, "memory": 1.0}
-"""The memory's share of the map; `student` alone is the paper's method."""
+SHARES: dict[Witness, float] = {"both": 0.6, "student": 0.0, "memory": 1.0}
+"""The memory's share of the map; `student` alone is the paper's method. After a minute of learning the memory is the
+steadier witness: of 0.3 to 0.85, 0.6 was best on the mean of the three simulated products."""
 QUANTILE = 0.9
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from model.anomaly_map import STRIDES, MapMaker
 
 REACH = 1  # cells of stride 8, in each direction
-MOST_PARTS = 80
+MOST_PARTS = 120
 FEWEST_OTHERS = 8
 CALM = 3.0  # mean strays that are added everywhere: a place that hardly strays on few parts is not that sure
 FLATTEST = 0.05  # of the mean spread of the channels

@@ -16,7 +16,8 @@ from ingest.simulator.ring import Ring
 from ingest.simulator.weave import Weave
 
 PRODUCTS = ("ring", "board", "weave")
-SMALLEST_MASK = 24  # pixels; a flaw that shows less is drawn again with more contrast
+SMALLEST_MASK = 24  # pixels; a flaw that shows less is drawn again, elsewhere and with more contrast
+SHOWN = 400  # pixels more that a flaw of severity 1 must show, and a lesser one in proportion
 _STRENGTHS = (1.0, 1.4, 2.0, 2.8, 4.0)
 _TURN = {"ring": 0.6, "board": 0.5, "weave": 0.6}
 
@@ -146,11 +147,11 @@ class Simulator:
     def _spoil(self, part: int, kind: DefectKind) -> tuple[Truth, Surface]:
         severity = self.severity(part)
         clean = self._product.part(self._rng(part, "surface"))
-        for strength in _STRENGTHS:
-            flaw = Flaw(kind, severity, strength, self._rng(part, "flaw"))
+        for attempt, strength in enumerate(_STRENGTHS):
+            flaw = Flaw(kind, severity, strength, self._rng(part, f"flaw{attempt or ''}"))
             marred = self._product.marred(self._rng(part, "surface"), flaw)
             mask = place_mask(visible_change(clean.colour, marred.colour), self._pose(part))
-            if mask.sum() >= SMALLEST_MASK:
+            if mask.sum() >= SMALLEST_MASK + SHOWN * severity:
                 break
         return Truth(kind, severity, mask), marred
 

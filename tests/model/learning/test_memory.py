@@ -92,7 +92,7 @@ def test_the_map_has_the_inputs_size_and_rises_where_the_cell_differs() -> None:
     assert (int(y) // 8, int(x) // 8) == (6, 1)
 
 
-@pytest.mark.parametrize(("count", "kept"), [(1, 1), (2, 1), (4, 3), (40, 30), (80, 60), (700, 80)])
+@pytest.mark.parametrize(("count", "kept"), [(1, 1), (2, 1), (4, 3), (40, 30), (80, 60), (700, 120)])
 def test_some_parts_are_left_out_of_the_memory_to_give_the_units(count: int, kept: int) -> None:
     assert choose_parts(count) == kept
 
