@@ -48,7 +48,7 @@ def test_a_folder_becomes_a_calibrated_model_file(learnt: tuple[Learnt, Seen]) -
 def test_the_phases_are_told_in_order(learnt: tuple[Learnt, Seen]) -> None:
     _, seen = learnt
     phases = list(dict.fromkeys(phase for phase, *_ in seen))
-    assert phases == ["pictures", "training teacher", "training student", "calibration", "saving"]
+    assert phases == ["pictures", "training teacher", "training student", "memory", "calibration", "saving"]
     assert all(0 <= done <= total for _, done, total, _ in seen)
     assert any("student_loss" in numbers and "seconds_left" in numbers for *_, numbers in seen)
 
