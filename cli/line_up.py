@@ -31,7 +31,10 @@ def roles_of(settings: Settings, line: Line, line_file: Path, *, dashboard: bool
     if dashboard:
         first.append(Role("dashboard", ("dashboard", supervised)))
     source = ("--line", str(line_file), supervised)
-    cameras = [Role(f"capture {camera.name}", ("worker", "capture", camera.name, *source)) for camera in line.camera]
+    cameras = [
+        Role(f"capture {camera.name}", ("worker", "capture", camera.name, *source), may_end=True)  # as a video does
+        for camera in line.camera
+    ]
     return first, cameras
 
 

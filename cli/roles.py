@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+STOPPED = 143  # as a shell says it of SIGTERM: the source was not at its end, so a supervisor starts it again
+
 
 def run_inspection(*, name: str, supervised: bool, ready: Path | None) -> None:
     """Judge frames until asked to stop."""
@@ -88,9 +90,17 @@ def run_capture(camera: str, line_file: Path | None, *, supervised: bool) -> Non
         broker = stack.enter_context(parts.broker(settings))
         producer = stack.enter_context(broker.producer())
         source = stack.enter_context(open_source(taken.source, notes=settings.data / "taken", owner=camera))
-        Capture(
-            taken, source, producer, partition=line.partition_of(camera), pictures=settings.pictures, stop=stop
-        ).run()
+        capture = Capture(
+            taken,
+            source,
+            producer,
+            partition=line.partition_of(camera),
+            pictures=settings.pictures,
+            stop=stop,
+        )
+        capture.run()
+    if not capture.ended:
+        raise SystemExit(STOPPED)
 
 
 def run_dashboard(port: int | None, *, supervised: bool) -> None:

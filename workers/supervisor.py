@@ -26,10 +26,11 @@ PATIENCE = 20.0  # s that a role gets to finish its turn
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One process: `arguments` follow `python -m cli`."""
+    """One process: `arguments` follow `python -m cli`. may_end: code 0 means that its work is done for good."""
 
     name: str
     arguments: tuple[str, ...]
+    may_end: bool = False
 
 
 @dataclass(slots=True)
@@ -115,6 +116,11 @@ class Supervisor(AbstractContextManager["Supervisor"]):
 
     def _note_death(self, child: _Child, now: float) -> None:
         assert child.process is not None
+        if child.role.may_end and child.process.returncode == 0:
+            log.info("%s has finished", child.role.name)
+            child.wanted = False
+            self._close(child)
+            return
         if now - child.started >= GROWN_UP:
             child.pause = FIRST_PAUSE
         log.error(

@@ -24,8 +24,8 @@ if what == ["supervised"]:
     while sys.stdin.buffer.read(1):
         pass
     sys.exit(0)
-if what == ["brief"]:
-    sys.exit(3)
+if what and what[0] == "brief":
+    sys.exit(int(what[1]))
 time.sleep(600)
 """
 
@@ -87,7 +87,7 @@ def test_a_killed_role_comes_back(place: Path) -> None:
 
 def test_the_pause_before_a_restart_doubles_while_a_role_keeps_dying(place: Path) -> None:
     clock = [0.0]
-    with Supervisor([Role("a", ("a", "brief"))], environment(place), clock=lambda: clock[0]) as supervisor:
+    with Supervisor([Role("a", ("a", "brief", "3"))], environment(place), clock=lambda: clock[0]) as supervisor:
         supervisor.start("a")
         pauses = []
         for _ in range(3):
@@ -111,8 +111,16 @@ def test_a_role_that_does_not_finish_is_killed(place: Path) -> None:
     assert gone(pids(place, "a")[0])
 
 
+def test_a_role_that_may_end_is_not_started_again_when_its_work_is_done(place: Path) -> None:
+    roles = [Role("done", ("done", "brief", "0"), may_end=True), Role("broken", ("broken", "brief", "3"), may_end=True)]
+    with Supervisor(roles, environment(place)) as supervisor:
+        supervisor.start("done", "broken")
+        until(lambda: supervisor.starts()["broken"] >= 2, supervisor.tend)
+        assert supervisor.starts()["done"] == 1
+
+
 def test_what_the_roles_say_is_kept_by_role(place: Path) -> None:
-    with Supervisor([Role("a", ("a", "brief"))], environment(place), logs=place / "logs") as supervisor:
+    with Supervisor([Role("a", ("a", "brief", "3"))], environment(place), logs=place / "logs") as supervisor:
         supervisor.start("a")
         until(lambda: not supervisor.pids())
     assert (place / "logs" / "a.log").exists()
