@@ -13,7 +13,7 @@ from rich.table import Table
 from cli import parts
 from cli.console import Report, err, out, progress, write_json
 from cli.demo_report import report
-from cli.line_up import running
+from cli.line_up import require_free_port, running
 from cli.teach import INTERRUPTED, Asked, enter, learn_product
 from core.errors import SettingsInvalid
 from core.line import Camera, Line, line_of
@@ -56,6 +56,7 @@ def run_demo(wishes: Wishes, json_file: Path | None) -> int:
     if unknown := [name for name in wishes.products if name not in PRODUCTS]:
         raise SettingsInvalid(f"no simulated product {', '.join(unknown)}; there are {', '.join(PRODUCTS)}")
     line = _line(wishes.products)
+    require_free_port(read_settings())  # before the minutes of learning, not after them
     settings, stop = _begin(wishes)
     line_file = settings.data / LINE_FILE
     line_file.write_text(line.to_toml())

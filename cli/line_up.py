@@ -1,6 +1,7 @@
 """`flawline up`: the roles of one line on one machine, each a process of its own, kept alive until Ctrl-C."""
 
 import logging
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from cli import parts
 from cli.console import err
-from core.errors import StoreUnavailable
+from core.errors import SettingsInvalid, StoreUnavailable
 from core.line import Line, read_line
 from core.settings import Settings, environment_of
 from core.stop import Stop
@@ -38,6 +39,17 @@ def roles_of(settings: Settings, line: Line, line_file: Path, *, dashboard: bool
     return first, cameras
 
 
+def require_free_port(settings: Settings) -> None:
+    """Raise SettingsInvalid when something else serves where the pages are to be served."""
+    host, port = settings.dashboard.host, settings.dashboard.port
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as problem:
+        raise SettingsInvalid(
+            f"the pages cannot be served at {host}:{port}: {problem.strerror}; stop what uses it, or set "
+            "FLAWLINE_DASHBOARD__PORT to another port") from problem  # fmt: skip
+
+
 def ready_file(settings: Settings) -> Path:
     """The file that the inspection role touches when its models are loaded."""
     return settings.data / "inspection.ready"
@@ -49,6 +61,8 @@ def running(
 ) -> Iterator[Supervisor]:
     """All roles of the line; cameras start when inspection is ready, so that no part is late for want of a model."""
     line = read_line(line_file)
+    if dashboard:
+        require_free_port(settings)
     parts.prepare(settings, line)
     first, cameras = roles_of(settings, line, line_file, dashboard=dashboard)
     ready_file(settings).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Every command as a person would type it, on small real data."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -283,6 +284,17 @@ def test_the_demo_refuses_to_delete_a_folder_that_is_not_its_own(data: Path, tmp
     with pytest.raises(SettingsInvalid, match="is not deleted"):
         flawline("demo", "--data", tmp_path, "--fresh")
     assert (tmp_path / "precious.txt").exists()
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_is_learnt(
+    data: Path, flawline: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("FLAWLINE_DASHBOARD__PORT", str(port))
+        with pytest.raises(SettingsInvalid, match=f"{port}.*FLAWLINE_DASHBOARD__PORT"):
+            flawline("demo")
+    assert not data.exists()
 
 
 def test_the_demo_refuses_an_unknown_product(data: Path, flawline: Run) -> None:
