@@ -17,6 +17,7 @@ from workers.supervisor import Role, Supervisor
 
 log = logging.getLogger(__name__)
 
+PORT_WITHIN = 15.0  # s: a killed line's pages end by themselves
 READY_WITHIN = 180.0  # s: loading and compiling the models on a slow machine
 
 
@@ -39,15 +40,23 @@ def roles_of(settings: Settings, line: Line, line_file: Path, *, dashboard: bool
     return first, cameras
 
 
-def require_free_port(settings: Settings) -> None:
-    """Raise SettingsInvalid when something else serves where the pages are to be served."""
+def require_free_port(settings: Settings, *, patience: float = 0.0) -> None:
+    """Raise SettingsInvalid when something else serves where the pages are to be served.
+
+    patience: seconds that it may take to go; the pages of a line that was just killed end by themselves.
+    """
     host, port = settings.dashboard.host, settings.dashboard.port
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as problem:
-        raise SettingsInvalid(
-            f"the pages cannot be served at {host}:{port}: {problem.strerror}; stop what uses it, or set "
-            "FLAWLINE_DASHBOARD__PORT to another port") from problem  # fmt: skip
+    limit = time.monotonic() + patience
+    while True:
+        try:
+            socket.create_server((host, port)).close()
+            return
+        except OSError as problem:
+            if time.monotonic() >= limit:
+                raise SettingsInvalid(
+                    f"the pages cannot be served at {host}:{port}: {problem.strerror}; stop what uses it, or set "
+                    "FLAWLINE_DASHBOARD__PORT to another port") from problem  # fmt: skip
+        time.sleep(0.2)
 
 
 def ready_file(settings: Settings) -> Path:
@@ -62,7 +71,7 @@ def running(
     """All roles of the line; cameras start when inspection is ready, so that no part is late for want of a model."""
     line = read_line(line_file)
     if dashboard:
-        require_free_port(settings)
+        require_free_port(settings, patience=PORT_WITHIN)
     parts.prepare(settings, line)
     first, cameras = roles_of(settings, line, line_file, dashboard=dashboard)
     ready_file(settings).unlink(missing_ok=True)
