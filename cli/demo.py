@@ -103,7 +103,7 @@ def _line(products: tuple[str, ...]) -> Line:
             station=f"station-{number}",
             product=product,
             deadline_ms=DEADLINE_MS,
-            source=f"simulator:{product}?rate={rate:g}&defects=0.08&subtle=0.02&seed={LINE_SEED}",
+            source=f"simulator:{product}?rate={rate:g}&defects=0.08&subtle=0&seed={LINE_SEED}",
         )
         for number, product in enumerate(products, start=1)
     ]
