@@ -21,6 +21,8 @@ from model.errors import ModelError
 from model.fixture import FixtureMismatch
 from model.pictures import PictureUnreadable, find_pictures, read_picture
 from model.predictor import Prediction, Predictor
+from workers.keeping import eight_bit
+from workers.shelf import fetch, file_in
 
 Picture = NDArray[np.uint8]
 
@@ -50,11 +52,9 @@ def find_model(model: Path | None, product: str | None) -> Path:
         row = models.active(connection).get(str(product))
     if row is None:
         raise SettingsInvalid(f"{product!r} has no active model; `flawline models list` shows those there are")
-    fetched = settings.data / "models" / f"{row.sha256}.safetensors"
-    if not fetched.exists():
-        fetched.parent.mkdir(parents=True, exist_ok=True)
-        fetched.write_bytes(parts.blobs(settings).get(row.blob))
-    return fetched
+    path = file_in(settings.data / "models", row)
+    fetch(parts.blobs(settings), row, path)
+    return path
 
 
 def inspect_paths(paths: Sequence[Path], model: Path, *, json_file: Path | None, overlays: Path | None) -> int:
@@ -154,8 +154,7 @@ def _write_overlay(target: Path, picture: Picture, prediction: Prediction, by: t
     height, width = picture.shape[:2]
     raw, laid = predictor.fixture.window((width, height))
     inner = prediction.map[laid[1] : laid[1] + laid[3], laid[0] : laid[0] + laid[2]]
-    low, high = float(inner.min()), float(inner.max())
-    stored = np.rint((inner - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+    stored, low, high = eight_bit(inner)
     painted = cv2.resize(overlay(stored, (low, high), limits), (raw[2], raw[3]), interpolation=cv2.INTER_LINEAR)
     strength = painted[..., 3:].astype(np.float32) / 255
     marked = picture.copy()

@@ -100,10 +100,15 @@ def small_jpeg(picture: NDArray[np.uint8]) -> bytes:
 
 def heat_png(heat: NDArray[np.float32]) -> tuple[bytes, float, float]:
     """An (H, W) map as an 8-bit PNG with the score values of its black and its white."""
-    small = shrunk(heat, HEAT)
-    low, high = float(small.min()), float(small.max())
-    levels = np.zeros_like(small) if high <= low else (small - low) * (255.0 / (high - low))
-    return _encoded(".png", np.rint(levels).astype(np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 1]), low, high
+    levels, low, high = eight_bit(shrunk(heat, HEAT))
+    return _encoded(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 1]), low, high
+
+
+def eight_bit(heat: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float, float]:
+    """An (H, W) map as 8-bit levels, with the score values of 0 and 255."""
+    low, high = float(heat.min()), float(heat.max())
+    levels = np.zeros_like(heat) if high <= low else (heat - low) * (255.0 / (high - low))
+    return np.rint(levels).astype(np.uint8), low, high
 
 
 def shrunk(picture: NDArray[Pixel], side: int) -> NDArray[Pixel]:

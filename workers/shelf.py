@@ -132,10 +132,9 @@ class Shelf:
         log.info("%s is now judged by model %s", product, row.version)
 
     def _load(self, row: ModelRow) -> Predictor:
-        path = self._folder / f"{row.sha256}.safetensors"
+        path = file_in(self._folder, row)
         try:
-            if not path.exists():
-                self._fetch(row, path)
+            fetch(self._blobs, row, path)
             return self._open(path, row.sha256)
         except BlobMissing as problem:
             raise ModelUnusable(f"{problem}; restore it from a backup or train again") from problem
@@ -145,15 +144,27 @@ class Shelf:
         except RuntimeUnavailable as problem:
             raise ModelUnusable(str(problem)) from problem
 
-    def _fetch(self, row: ModelRow, path: Path) -> None:
-        data = self._blobs.get(row.blob)
-        scratch = path.with_suffix(".partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_bytes(data)
-            scratch.replace(path)
-        except OSError as problem:
-            raise StoreUnavailable(f"{path}: the model file cannot be written here ({problem.strerror})") from problem
+
+def file_in(folder: Path, row: ModelRow) -> Path:
+    """Where a model of the books lies on this machine."""
+    return folder / f"{row.sha256}.safetensors"
+
+
+def fetch(blobs: BlobStore, row: ModelRow, path: Path) -> None:
+    """Bring a model file to this machine, never half written; nothing to do where it lies already.
+
+    Raises BlobMissing, and StoreUnavailable when it cannot be written.
+    """
+    if path.exists():
+        return
+    data = blobs.get(row.blob)
+    scratch = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_bytes(data)
+        scratch.replace(path)
+    except OSError as problem:
+        raise StoreUnavailable(f"{path}: the model file cannot be written here ({problem.strerror})") from problem
 
 
 def _limits(predictor: Predictor, recipe: Recipe) -> Limits:
