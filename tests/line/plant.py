@@ -1,12 +1,11 @@
 """A whole little line in one folder, run by real processes that may be killed."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from core.records.books import Books, books
 from core.records.models import NewModel
 from core.settings import Settings
 from model.manifest import ModelLimits
-from tests.workers.bench import SIDE, picture, png, save_model
+from tests.workers.bench import picture, png, save_model
 from workers import bookkeeping, inspection
 
 PATIENCE = 120.0  # s, on a machine that does other work
@@ -153,6 +152,3 @@ def is_alive(pid: int) -> bool:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-
-
-__all__ = ["PATIENCE", "SIDE", "Mapping", "Plant", "build", "child_of", "is_alive", "json", "kill", "until"]

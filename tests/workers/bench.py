@@ -1,7 +1,7 @@
 """A real little line for the workers' tests: SQLite, folder, log in memory, and a real model of 64×64 pixels."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -231,6 +231,3 @@ def drain(worker: Worker) -> int:
     while done := worker.step(0.0):
         total += done
     return total
-
-
-__all__ = ["NOW", "SIDE", "Bench", "Clock", "Sequence", "drain", "frame", "open_bench", "picture", "png", "save_model"]
