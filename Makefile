@@ -28,7 +28,8 @@ check: setup
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/pytest $(PYTEST)
+	scripts/services up
+	$(BIN)/pytest $(PYTEST); code=$$?; scripts/services down --wipe; exit $$code
 
 format: setup
 	$(BIN)/ruff format .

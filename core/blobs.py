@@ -89,6 +89,10 @@ def open_blobs(settings: Settings) -> BlobStore:
     """The store at `blobs.url`. Raises SettingsInvalid for a URL of another kind."""
     from core.file_blobs import FileBlobs
 
+    if settings.blobs.url.startswith("s3:"):
+        from core.s3_blobs import S3Blobs  # only where it is used: a folder needs no S3 client
+
+        return S3Blobs(settings.blobs)
     return FileBlobs(settings.blobs_path)
 
 

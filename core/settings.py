@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SettingsInvalid
@@ -19,10 +20,13 @@ FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 class BrokerSettings(BaseModel):
-    """Where frames and verdicts travel."""
+    """Where frames and verdicts travel. From `prefix` on, all is about Kafka alone."""
 
     model_config = FROZEN
-    url: str = Field(default="local:", description="local: (in the data folder), local:/path/log.sqlite, or memory:")
+    url: str = Field(
+        default="local:",
+        description="local: (in the data folder), local:/path/log.sqlite, memory:, or kafka://host:9092,host:9092",
+    )
     poll_seconds: float = Field(default=0.5, gt=0, le=30, description="longest wait for one batch")
     batch: int = Field(default=16, ge=1, le=256, description="most frames in one batch")
     lease_seconds: float = Field(
@@ -32,13 +36,40 @@ class BrokerSettings(BaseModel):
     retention_bytes: int = Field(
         default=8 << 30, ge=1 << 20, description="size per partition above which the oldest go"
     )
+    prefix: str = Field(
+        default="", pattern=r"^[a-z0-9._-]{0,64}$", description="before the names of topics and groups, as plant1."
+    )
+    replication: int = Field(default=1, ge=1, le=7, description="copies of each topic; 3 where there are 3 brokers")
+    in_flight_bytes: int = Field(default=64 << 20, ge=1 << 20, description="most bytes that are not acknowledged yet")
+    send_seconds: float = Field(default=5, gt=0, le=120, description="wait for the acknowledgement before the spool")
+    spool_bytes: int = Field(default=4 << 30, ge=1 << 20, description="most that one camera's spool holds")
+    spool_full: Literal["stop", "divert"] = Field(
+        default="stop", description="stop: take no more pictures; divert: parts go on record without their pictures"
+    )
+    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ca_file: Path | None = Field(default=None, description="certificates that the brokers' are checked against")
+    cert_file: Path | None = Field(default=None, description="our certificate, for mutual TLS")
+    key_file: Path | None = Field(default=None, description="its key")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str = ""
+    password: SecretStr = Field(default=SecretStr(""), description="better from a file: see password_file")
+    password_file: Path | None = Field(default=None, description="file that holds the password, as secrets come")
 
 
 class DatabaseSettings(BaseModel):
     """Where results live."""
 
     model_config = FROZEN
-    url: str = Field(default="sqlite:", description="sqlite: (a file in the data folder) or sqlite:/path/to/file")
+    url: str = Field(
+        default="sqlite:",
+        description="sqlite: (a file in the data folder), sqlite:/path/to/file, or postgresql+psycopg2://user@host/db",
+    )
+    password_file: Path | None = Field(default=None, description="file that holds PostgreSQL's password")
+    partition_days: int = Field(
+        default=1, ge=1, le=31, description="days in one partition of PostgreSQL; 7 below 2 M rows a day"
+    )
+    partitions_ahead: int = Field(default=7, ge=2, le=60, description="partitions made before they are needed")
+    keep_days: float = Field(default=0, ge=0, description="life of verdict rows; 0 = for ever")
     busy_seconds: float = Field(default=10, gt=0, le=60, description="wait for another process's lock")
 
     @field_validator("url")
@@ -53,7 +84,15 @@ class BlobSettings(BaseModel):
     """Where pictures live, and for how long, by kind (streaming.md §5)."""
 
     model_config = FROZEN
-    url: str = Field(default="file:", description="file: (a folder in the data folder) or file:/path/to/folder")
+    url: str = Field(
+        default="file:",
+        description="file: (a folder in the data folder), file:/path, or s3://bucket/prefix?endpoint=https://host",
+    )
+    access_key: str = Field(default="", description="of the S3 store")
+    secret_key: SecretStr = Field(default=SecretStr(""), description="of the S3 store; better from a file")
+    secret_key_file: Path | None = Field(default=None, description="file that holds the secret key")
+    full_percent: float = Field(default=85, gt=0, le=100, description="above it the least needed pictures go first")
+    most_bytes: int = Field(default=0, ge=0, description="what the pictures may take of an S3 store; 0 = no bound")
     heat: Literal["attention", "all"] = Field(
         default="attention", description="heat maps of FAIL and REVIEW, or of all"
     )
@@ -68,7 +107,15 @@ class LiveSettings(BaseModel):
     """A cache that may vanish; none on one machine: the dashboard reads the database."""
 
     model_config = FROZEN
-    url: Literal["none:"] = Field(default="none:", description="none:")
+    url: str = Field(default="none:", pattern=r"^(none:$|rediss?://)", description="none: or redis://host:6379/0")
+
+
+class MetricsSettings(BaseModel):
+    """Where each process answers /metrics and /healthz."""
+
+    model_config = FROZEN
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535, description="0 = nowhere; `flawline up` counts up from it, by role")
 
 
 class PictureSettings(BaseModel):
@@ -115,7 +162,18 @@ class Settings(BaseSettings):
     live: LiveSettings = LiveSettings()
     pictures: PictureSettings = PictureSettings()
     worker: WorkerSettings = WorkerSettings()
+    metrics: MetricsSettings = MetricsSettings()
     dashboard: DashboardSettings = DashboardSettings()
+
+    @property
+    def on_kafka(self) -> bool:
+        """Whether frames travel through Kafka; then each camera has a spool."""
+        return self.broker.url.startswith("kafka:")
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where the cameras' spools lie."""
+        return self.data / "spool"
 
     @cached_property
     def broker_path(self) -> Path:
@@ -124,7 +182,9 @@ class Settings(BaseSettings):
 
     @cached_property
     def database_url(self) -> str:
-        """As SQLAlchemy takes it."""
+        """As SQLAlchemy takes it, with PostgreSQL's password where a file holds it."""
+        if self.database.url.startswith("postgresql+psycopg2:"):
+            return _with_password(self.database.url, self.database.password_file)
         if self.database.url.startswith("sqlite:///"):
             return self.database.url
         return f"sqlite:///{self._path('database', self.database.url, 'sqlite:', 'flawline.sqlite')}"
@@ -180,7 +240,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def environment_of(settings: Settings) -> dict[str, str]:
     """The `FLAWLINE_` environment under which a child process reads the same settings; with this process's own."""
     inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
-    return inherited | dict(_flat(settings.model_dump(mode="json", exclude_defaults=True), PREFIX))
+    return inherited | dict(_flat(settings.model_dump(mode="python", exclude_defaults=True), PREFIX))
 
 
 def _flat(values: Mapping[str, object], prefix: str) -> Iterator[tuple[str, str]]:
@@ -188,4 +248,24 @@ def _flat(values: Mapping[str, object], prefix: str) -> Iterator[tuple[str, str]
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}__".upper())
         elif value is not None:
-            yield f"{prefix}{name}".upper(), str(value)
+            yield f"{prefix}{name}".upper(), value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def secret(value: SecretStr, file: Path | None) -> str:
+    """A secret, from its file where there is one. Raises SettingsInvalid when the file cannot be read."""
+    if file is None:
+        return value.get_secret_value()
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsInvalid(f"the secret in {file} cannot be read: {problem}") from problem
+
+
+def _with_password(url: str, file: Path | None) -> str:
+    if file is None:
+        return url
+    scheme, _, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    if not at or ":" in user:
+        raise SettingsInvalid(f"{PREFIX}DATABASE__URL must name a user and no password where a password file is set")
+    return f"{scheme}://{user}:{quote(secret(SecretStr(''), file), safe='')}@{place}"

@@ -1,11 +1,51 @@
-"""For all tests: no FLAWLINE_ variable of the developer's own shell leaks in."""
+"""For all tests: a quiet environment, and the real servers."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+
+from cli.services.plant import Services
+from tests.servers import SHARED, postgres_of, upgraded_template
+
+OwnServers = Callable[..., Services]
 
 
 @pytest.fixture(autouse=True)
 def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No FLAWLINE_ variable of the developer's own shell leaks in."""
     for name in [name for name in os.environ if name.upper().startswith("FLAWLINE_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Services:
+    """Kafka, PostgreSQL, Redis, S3 and Mosquitto, shared by all tests: use names of your own, never stop them."""
+    shared = Services(SHARED)
+    silent = [name for name, state in shared.status().items() if not state["answers"]]
+    if silent:
+        pytest.fail(f"{', '.join(silent)} not there: run `scripts/services up` first (`make test` does)", pytrace=False)
+    return shared
+
+
+@pytest.fixture
+def own_servers(tmp_path: Path) -> Iterator[OwnServers]:
+    """Starts servers of this test's own, to be stopped, frozen and killed: `own_servers("kafka", "redis")`."""
+    with ExitStack() as parts:
+        yield lambda *names: parts.enter_context(Services(tmp_path / "servers", names))
+
+
+@pytest.fixture(scope="session")
+def postgres_template(servers: Services) -> Iterator[str]:
+    """The name of an empty upgraded PostgreSQL database."""
+    with upgraded_template(servers) as name:
+        yield name
+
+
+@pytest.fixture
+def postgres_url(servers: Services, postgres_template: str) -> Iterator[str]:
+    """An empty upgraded PostgreSQL database of this test's own."""
+    with postgres_of(servers, template=postgres_template) as url:
+        yield url

@@ -29,6 +29,7 @@ DOCUMENTS = [*OURS, ".env.example"]
 
 # The only places on a disk that an example may name: everybody sees that they stand for another one.
 EXAMPLE_ROOTS = {"path", "pictures"}
+ROUTES = {"metrics", "healthz"}  # of a process, not of a disk
 
 SHELL_LINE = re.compile(r"^(?:FLAWLINE_\w+=\S+ )?flawline (.+)$", re.MULTILINE)
 
@@ -213,7 +214,7 @@ def anchors(file: Path) -> set[str]:
 def test_no_document_names_a_place_on_somebody_s_disk(name: str) -> None:
     said = text_of(name)
     assert str(ROOT) not in said
-    assert set(re.findall(r"(?<![\w./…>)\]*<~-])/([a-z][\w.-]*)", said)) <= EXAMPLE_ROOTS
+    assert set(re.findall(r"(?<![\w./…>)\]*<~-])/([a-z][\w.-]*)", said)) <= EXAMPLE_ROOTS | ROUTES
 
 
 def test_the_readme_shows_the_demo() -> None:

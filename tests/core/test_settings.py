@@ -34,7 +34,7 @@ def test_a_name_that_no_setting_owns_is_refused_at_start(name: str, monkeypatch:
     ("name", "value", "said"),
     [
         ("FLAWLINE_BROKER__BATCH", "many", "BROKER__BATCH"), ("FLAWLINE_BROKER__BATCH", "0", "BROKER__BATCH"),
-        ("FLAWLINE_LOG_LEVEL", "LOUD", "LOG_LEVEL"), ("FLAWLINE_LIVE__URL", "redis://x", "LIVE__URL"),
+        ("FLAWLINE_LOG_LEVEL", "LOUD", "LOG_LEVEL"), ("FLAWLINE_LIVE__URL", "memcached://x", "LIVE__URL"),
         ("FLAWLINE_DATABASE__URL", "postgresql://x/y", r"postgresql\+psycopg2"),
     ],
 )  # fmt: skip
