@@ -26,11 +26,15 @@ PATIENCE = 20.0  # s that a role gets to finish its turn
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One process: `arguments` follow `python -m cli`. may_end: code 0 means that its work is done for good."""
+    """One process: `arguments` follow `python -m cli`. may_end: code 0 means that its work is done for good.
+
+    environment: its own variables, over those that all roles share.
+    """
 
     name: str
     arguments: tuple[str, ...]
     may_end: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -108,7 +112,8 @@ class Supervisor(AbstractContextManager["Supervisor"]):
             child.output = (self._logs / f"{child.role.name}.log").open("ab")
         command = [sys.executable, "-m", "cli", *child.role.arguments]
         child.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=child.output, stderr=child.output, env=self._environment,
+            command, stdin=subprocess.PIPE, stdout=child.output, stderr=child.output,
+            env={**self._environment, **child.role.environment},
             start_new_session=True)  # fmt: skip
         child.started = self._clock()
         child.starts += 1
