@@ -7,6 +7,7 @@ first and leaves the second to us. What is refused raises PictureUnreadable with
 
 import hashlib
 import io
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp",
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 MAX_PIXELS = 64_000_000
 _ORIENTATION_TAG = 0x0112
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError,  # what Pillow means to raise
+    TypeError, LookupError, AttributeError, ArithmeticError, MemoryError, struct.error,  # what damage makes it raise
+)  # fmt: skip
 _WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})  # grey of more than 8 bits
 
 
@@ -120,7 +125,7 @@ def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
             raise PictureUnreadable(name, f"is not a picture in a known format ({known})") from None
         except Image.DecompressionBombError:
             raise PictureUnreadable(name, _too_large(max_pixels)) from None
-        except (OSError, SyntaxError, ValueError, EOFError) as problem:
+        except _DAMAGE as problem:
             raise PictureUnreadable(name, f"is damaged or cut short ({problem}); copy it again") from None
 
 

@@ -1,0 +1,101 @@
+"""Ten thousand damaged model files: none is taken for the model that was saved, none is anything but refused."""
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model.architecture import Architecture
+from model.errors import ModelFileInvalid
+from model.fixture import Fixture
+from model.manifest import Manifest, ModelLimits
+from model.model_file import load, save
+from tests.fuzz.mutation import damaged
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A small file with a true manifest and some tensors; load() reads the file and builds no network."""
+    path = tmp_path_factory.mktemp("models") / "good.safetensors"
+    fixture = Fixture("none", None, SIDE, SIDE, (SIDE, SIDE)).to_dict()
+    words = Manifest(
+        architecture=Architecture().to_dict(), height=SIDE, width=SIDE, fixture=fixture, limits=ModelLimits(t_lo=1.0)
+    )
+    save(path, {"teacher.a": torch.arange(6.0).reshape(2, 3), "student.b": torch.ones(4)}, words)
+    load(path)
+    return path.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_damaged_model_file_is_refused(good: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.safetensors"
+    for data in damaged([good]):
+        path.write_bytes(data)
+        try:
+            found = load(path)
+        except ModelFileInvalid as problem:
+            assert str(path) in str(problem)  # noqa: PT017 - it may also be whole
+        else:  # damage that changes nothing, such as white space in the head
+            assert found.manifest == load_from(good, tmp_path).manifest
+            assert all(torch.equal(found.tensors[name], t) for name, t in load_from(good, tmp_path).tensors.items())
+
+
+def test_a_registered_model_is_its_own_bytes_only(good: bytes, tmp_path: Path) -> None:
+    sha256 = hashlib.sha256(good).hexdigest()
+    path = tmp_path / "damaged.safetensors"
+    for data in damaged([good], 500, seed=5):
+        path.write_bytes(data)
+        if data != good:
+            with pytest.raises(ModelFileInvalid):
+                load(path, sha256=sha256)
+
+
+def test_a_manifest_that_somebody_rewrote_and_signed_again_is_valid_or_refused(good: bytes, tmp_path: Path) -> None:
+    (length,) = struct.unpack("<Q", good[:8])
+    head = json.loads(good[8 : 8 + length])
+    tensors = load_from(good, tmp_path).tensors
+    random = np.random.default_rng(11)
+    path = tmp_path / "rewritten.safetensors"
+    for _ in range(1000):
+        words = json.dumps(_changed(json.loads(head["__metadata__"]["manifest"]), random))
+        signed = {**head, "__metadata__": {**head["__metadata__"], "manifest": words, "digest": digest(words, tensors)}}
+        text = json.dumps(signed).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + good[8 + length :])
+        try:
+            found = load(path)
+        except ModelFileInvalid:
+            continue
+        assert found.manifest.limits is None or np.isfinite(found.manifest.limits.t_lo)
+        with pytest.raises(ModelFileInvalid):  # these tensors fit no network
+            found.networks()
+
+
+def load_from(data: bytes, folder: Path) -> Any:
+    path = folder / "whole.safetensors"
+    path.write_bytes(data)
+    return load(path)
+
+
+def digest(words: str, tensors: dict[str, torch.Tensor]) -> str:
+    """As a forger computes it: the digest guards against damage, the registered SHA-256 against forgers."""
+    found = hashlib.sha256(words.encode())
+    for name in sorted(tensors):
+        found.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        found.update(tensors[name].numpy().tobytes())
+    return found.hexdigest()
+
+
+def _changed(value: Any, random: np.random.Generator) -> Any:
+    """The same document with one value replaced by another that somebody might write there."""
+    if isinstance(value, dict) and value and random.random() < 0.9:
+        name = str(random.choice(sorted(value)))
+        return {**value, name: _changed(value[name], random)}
+    odd = [None, True, -1, 0, 1 << 40, 1e308, "", "x", [], {}, [1, 2], {"t_lo": None}, float("nan"), SIDE + 32]
+    return odd[int(random.integers(len(odd)))]
