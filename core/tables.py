@@ -2,10 +2,11 @@
 
 Times are aware UTC. A frame's identity with its capture time is the key of `inspections`, so a redelivered frame can
 only meet its own row. Nothing references `inspections` by a foreign key: PostgreSQL cannot detach a partition that is
-referenced; one transaction writes a row and its regions, and retention removes both.
+referenced; one transaction writes a row and its regions, and retention removes both. On PostgreSQL both tables are
+partitioned by the time of capture, and `core.partitions` makes and drops the partitions.
 
-One identity, one row: on SQLite the unique index `inspections_identity` holds it even for a frame that comes again
-with another capture time. PostgreSQL cannot keep such an index across partitions by time.
+One identity, one row, even for a frame that comes again with another capture time: `core.records.inspections.record`
+looks before it writes. SQLite also has a unique index for it; PostgreSQL cannot keep one across partitions by time.
 """
 
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     TypeDecorator,
@@ -32,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import DateTime
 
-REVISION = "0001"  # the newest file of migrations/versions, which makes these tables
+REVISION = "0002"  # the newest file of migrations/versions, which makes these tables
 
 metadata = MetaData(
     naming_convention={
@@ -45,6 +47,8 @@ metadata = MetaData(
 )
 
 Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+BY_TIME = "RANGE (captured_at)"
+BRIN = {"pages_per_range": 32, "autosummarize": "on"}  # streaming.md §4.3
 Counted = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only an INTEGER primary key
 
 
@@ -173,8 +177,10 @@ inspections = Table(
     CheckConstraint(
         "verdict <> 'PASS' OR (score IS NOT NULL AND t_lo IS NOT NULL AND score <= t_lo)", name="pass_is_proved"
     ),
+    # With the verdict, part accounting on PostgreSQL reads this index alone.
+    PrimaryKeyConstraint("camera", "session", "seq", "captured_at", postgresql_include=["verdict"]),
     Index("inspections_camera", "camera", "captured_at"),
-    Index("inspections_time", "captured_at", postgresql_using="brin"),
+    Index("inspections_time", "captured_at", postgresql_using="brin", postgresql_with=BRIN),
     Index(
         "inspections_attention",
         "captured_at",
@@ -184,6 +190,7 @@ inspections = Table(
     Index("inspections_identity", "camera", "session", "seq", unique=True).ddl_if(dialect="sqlite"),
     # All that part accounting counts, so that it never reads the wide rows.
     Index("inspections_books", "camera", "session", "verdict", "seq").ddl_if(dialect="sqlite"),
+    postgresql_partition_by=BY_TIME,
 )
 
 regions = Table(
@@ -198,6 +205,7 @@ regions = Table(
     Column("area", Float, nullable=False),  # raw picture pixels
     Column("peak", Float, nullable=False),  # in units of the score
     Column("mean", Float, nullable=False),
+    postgresql_partition_by=BY_TIME,
 )
 
 rejected_frames = Table(

@@ -8,6 +8,8 @@ import re
 from alembic import context
 from sqlalchemy import Connection
 
+import core.account_tables
+import core.alert_tables  # noqa: F401 - both put their tables on the metadata
 from core.database import make_engine
 from core.settings import read_settings
 from core.tables import metadata

@@ -1,0 +1,68 @@
+"""The tables of part accounting beside `inspections`: what the cameras counted, where parts went, what was replayed.
+
+On the metadata of `core.tables`. None references `inspections` by a foreign key, for the reason that stands there.
+"""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, Table, Text
+
+from core.tables import Counted, Document, UtcDateTime, metadata
+
+capture_minutes = Table(  # what a capture process counted itself; a count only grows, so the larger one is the newer
+    "capture_minutes",
+    metadata,
+    Column("camera", Text, primary_key=True),
+    Column("session", BigInteger, primary_key=True, autoincrement=False),
+    Column("minute", UtcDateTime, primary_key=True),  # of capture
+    Column("triggered", BigInteger, nullable=False),
+    Column("captured", BigInteger, nullable=False),
+    Index("capture_minutes_time", "minute"),
+)
+
+routes = Table(  # where the gate sent each part, by its newest word
+    "routes",
+    metadata,
+    Column("camera", Text, primary_key=True),
+    Column("session", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("captured_at", UtcDateTime, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("part_id", Text, nullable=False),
+    Column("route", Text, nullable=False),  # core.verdicts.PhysicalRoute
+    Column("reason", Text, nullable=False),
+    Column("verdict", Text, nullable=False),  # that the gate acted on; "" = none came in time
+    Column("routed_at", UtcDateTime, nullable=False),
+    Index("routes_time", "captured_at"),
+)
+
+route_minutes = Table(  # written in the transaction of the routes that it counts
+    "route_minutes",
+    metadata,
+    Column("camera", Text, primary_key=True),
+    Column("minute", UtcDateTime, primary_key=True),  # of capture
+    Column("route", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Index("route_minutes_time", "minute"),
+)
+
+replays = Table(  # append-only: the verdict that a replayed dead letter replaced, whole, and by what
+    "replays",
+    metadata,
+    Column("id", Counted, primary_key=True),
+    Column("camera", Text, nullable=False),
+    Column("session", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("captured_at", UtcDateTime, nullable=False),
+    Column("topic", Text, nullable=False),  # the dead letter's place
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("replayed_at", UtcDateTime, nullable=False),
+    Column("old_verdict", Text, nullable=False),
+    Column("old_reason", Text, nullable=False),
+    Column("old", Document, nullable=False),  # the row as it was
+    Column("new_verdict", Text, nullable=False),
+    Column("new_reason", Text, nullable=False),
+    CheckConstraint("old_verdict IN ('INVALID','NO_VERDICT')", name="only_what_was_not_judged"),
+    Index("replays_frame", "camera", "session", "seq"),
+)
+
+__all__ = ["capture_minutes", "replays", "route_minutes", "routes"]
