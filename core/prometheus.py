@@ -44,7 +44,7 @@ class PrometheusMetrics(Metrics):
     """Keeps the figures in a registry of its own. Safe to call from several threads."""
 
     def __init__(self, *, role: str, name: str = "", cameras: Iterable[str] = ()) -> None:
-        disable_created_metrics()  # one more series beside each counter, which nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series by each counter, for nobody
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._cameras = frozenset(cameras)
