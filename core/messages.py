@@ -7,8 +7,8 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple, Self
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, NamedTuple, Self, get_origin
 
 from core.errors import BadFrame, NoIdentity
 from core.verdicts import InvalidReason, RunType
@@ -158,6 +158,7 @@ class CameraReported:
     """The capture side's own books for one camera and session: `state` is RUNNING, LOST or ENDED, times ns UTC.
 
     `triggered` counts all parts the source offered, `captured` those appended to the log; the next seq is `triggered`.
+    `minutes` are the minutes of capture that were counted in last, each [start in ns, triggered, captured].
     """
 
     camera: str
@@ -170,6 +171,7 @@ class CameraReported:
     captured: int
     reconnects: int
     reported_at: int
+    minutes: list[list[int]] = field(default_factory=list)
     schema: int = SCHEMA
 
     def to_json(self) -> bytes:
@@ -179,7 +181,15 @@ class CameraReported:
     @classmethod
     def from_json(cls, value: bytes) -> Self:
         """Read the message back. Raises BadFrame for anything else."""
-        return cls(**_fields_of(cls, value))
+        told = cls(**_fields_of(cls, value))
+        if not all(map(_is_minute, told.minutes)):
+            raise BadFrame(f"not a CameraReported message: minutes {told.minutes!r:.200}")
+        return told
+
+
+def _is_minute(counts: object) -> bool:
+    """Start in ns, triggered, captured: numbers that every database takes."""
+    return isinstance(counts, list) and len(counts) == 3 and all(type(n) is int and 0 <= n < _LATEST_NS for n in counts)
 
 
 def _json(message: FrameInspected | CameraReported) -> bytes:
@@ -189,10 +199,11 @@ def _json(message: FrameInspected | CameraReported) -> bytes:
 def _fields_of(kind: type[FrameInspected] | type[CameraReported], value: bytes) -> dict[str, Any]:
     try:
         found = json.loads(value)
-        known: dict[str, Any] = {f.name: f.type for f in fields(kind)}
+        known: dict[str, Any] = {f.name: list if get_origin(f.type) is list else f.type for f in fields(kind)}
+        may_lack = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise ValueError("no object of schema 1")
-        missing = [f for f in known if f not in found and f not in ("schema", "expires_at")]
+        missing = [name for name in known if name not in found and name not in may_lack]
         wrong = [name for name, wanted in known.items() if name in found and not isinstance(found[name], wanted)]
         if missing or wrong:
             raise ValueError(f"missing {missing}, of another type {wrong}")

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MINUTE_NS = 60 * 10**9
 
 
 def utc_of(ns: int) -> datetime:

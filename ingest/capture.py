@@ -14,6 +14,7 @@ from core.settings import PictureSettings
 from core.stop import Stop
 from ingest.encoder import Codec
 from ingest.gate import Gate
+from ingest.minutes import MinuteCounts
 from ingest.preparing import prepare
 from ingest.sources.source import Claim, Grabbed, Source, SourceState
 
@@ -61,6 +62,7 @@ class Capture:
         self.session = time.time_ns()
         self.triggered = 0
         self.captured = 0
+        self._minutes = MinuteCounts()
         self._gate = Gate() if camera.gate else None
         self._held: _Held | None = None
         self._trouble = ""  # why the source cannot be read now
@@ -112,6 +114,7 @@ class Capture:
             self.triggered += grabbed.missed
             claim = Claim(self.session, self.triggered, grabbed.captured_at or time.time_ns())
             self.triggered += 1
+            self._minutes.trigger(claim.captured_at, 1 + grabbed.missed)
         return self._prepare(grabbed, claim)
 
     def _prepare(self, grabbed: Grabbed, claim: Claim) -> _Held:
@@ -166,6 +169,7 @@ class Capture:
         self._source.done(held.grabbed)
         if held.grabbed.again is None:
             self.captured += 1
+            self._minutes.capture(frame.captured_at)
         else:
             self._report_old(frame)
         return True
@@ -188,6 +192,7 @@ class Capture:
             captured=self.captured,
             reconnects=source.reconnects,
             reported_at=time.time_ns(),
+            minutes=self._minutes.newest(),
         )
         self._send_report(report)
 
