@@ -15,6 +15,7 @@ from core.errors import FlawlineError, StoreUnavailable
 from core.messages import FrameId
 from core.verdicts import Limits
 from dashboard.drawing.lists import held_part
+from dashboard.health import health_routes
 from dashboard.heat import overlay_png
 from dashboard.live import Live, utc_now
 from dashboard.queries import frames, models
@@ -39,6 +40,7 @@ def routes(stores: Stores, live: Live) -> list[Route]:
         Route("/api/heat/{camera}/{session}/{seq}.png", _heat(stores)),
         Route("/api/part/{camera}/{session}/{seq}.json", _part(stores)),
         Route("/api/asset/{name}", _asset),
+        *health_routes(stores),
     ]
 
 
