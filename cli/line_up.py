@@ -3,21 +3,23 @@
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from cli import parts
 from cli.console import err
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.line import Line, read_line
-from core.settings import Settings, environment_of
+from core.settings import PREFIX, Settings, environment_of
 from core.stop import Stop
 from workers.supervisor import Role, Supervisor
 
 log = logging.getLogger(__name__)
 
 PORT_WITHIN = 15.0  # s: a killed line's pages end by themselves
+LAST_PORT = 65535
 READY_WITHIN = 180.0  # s: loading and compiling the models on a slow machine
 
 
@@ -38,6 +40,25 @@ def roles_of(settings: Settings, line: Line, line_file: Path, *, dashboard: bool
         for camera in line.camera
     ]
     return first, cameras
+
+
+def with_ports(settings: Settings, roles: Sequence[Role]) -> list[Role]:
+    """Each role with a port of its own for /metrics and /healthz, counted up from `metrics.port`; none where it is 0.
+
+    The pages answer on their own port, and keep their place in the count all the same. Raises SettingsInvalid when
+    the ports do not suffice.
+    """
+    first = settings.metrics.port
+    if not first:
+        return list(roles)
+    if first + len(roles) > LAST_PORT + 1:
+        raise SettingsInvalid(
+            f"{len(roles)} roles need a port each from FLAWLINE_METRICS__PORT {first} on; take a lower one"
+        )
+    return [
+        replace(role, environment={**role.environment, f"{PREFIX}METRICS__PORT": str(first + place)})
+        for place, role in enumerate(roles)
+    ]
 
 
 def require_free_port(settings: Settings, *, patience: float = 0.0) -> None:
@@ -75,7 +96,7 @@ def running(
     parts.prepare(settings, line)
     first, cameras = roles_of(settings, line, line_file, dashboard=dashboard)
     ready_file(settings).unlink(missing_ok=True)
-    with Supervisor([*first, *cameras], environment_of(settings), logs=logs) as supervisor:
+    with Supervisor(with_ports(settings, [*first, *cameras]), environment_of(settings), logs=logs) as supervisor:
         supervisor.start(*(role.name for role in first))
         _wait_until_ready(settings, stop, supervisor)
         if not stop.asked:
