@@ -46,6 +46,34 @@ class NoVerdictReason(StrEnum):
     INTERNAL_ERROR = "INTERNAL_ERROR"
 
 
+class PhysicalRoute(StrEnum):
+    """Where a part went; only a PASS that came in time, or a bypass, accepts it (INV-2)."""
+
+    ACCEPTED = "ACCEPTED"
+    REJECTED = "REJECTED"
+    REJECTED_FAILSAFE = "REJECTED_FAILSAFE"
+    HELD = "HELD"
+    UNCONFIRMED = "UNCONFIRMED"
+    ACCEPTED_BYPASS = "ACCEPTED_BYPASS"
+
+
+class GateAction(StrEnum):
+    """What a gate is told to do with a part."""
+
+    ACCEPT = "ACCEPT"
+    REJECT = "REJECT"
+    HOLD = "HOLD"
+
+
+class LineState(StrEnum):
+    """How the line stands, as a gate sees it."""
+
+    RUNNING = "RUNNING"
+    DEGRADED = "DEGRADED"
+    NOT_INSPECTING = "NOT_INSPECTING"
+    STOPPED = "STOPPED"
+
+
 class HumanCall(StrEnum):
     """What a reviewer says of a part."""
 
@@ -123,3 +151,22 @@ def human_call(*, is_good: bool, verdict: MachineVerdict) -> HumanCall:
     if not is_good:
         return HumanCall.DEFECT
     return HumanCall.GOOD if verdict is MachineVerdict.PASS else HumanCall.FALSE_REJECT
+
+
+WORST_FIRST = (
+    MachineVerdict.FAIL,
+    MachineVerdict.NO_VERDICT,
+    MachineVerdict.INVALID,
+    MachineVerdict.REVIEW,
+    MachineVerdict.PASS,
+)
+"""The order in which the views of one part outvote one another (INV-12)."""
+
+
+def route(verdict: MachineVerdict, *, hold_lane: bool) -> PhysicalRoute:
+    """Where a part belongs whose verdict came in time (domain.md §1.1); all that is not PASS is kept off the line."""
+    if verdict is MachineVerdict.PASS:
+        return PhysicalRoute.ACCEPTED
+    if verdict is MachineVerdict.REVIEW:
+        return PhysicalRoute.HELD if hold_lane else PhysicalRoute.REJECTED
+    return PhysicalRoute.REJECTED if verdict is MachineVerdict.FAIL else PhysicalRoute.REJECTED_FAILSAFE
