@@ -11,7 +11,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, NamedTuple, Self, get_origin
 
 from core.errors import BadFrame, NoIdentity
-from core.verdicts import InvalidReason, RunType
+from core.verdicts import InvalidReason, NoVerdictReason, RunType
 
 FRAMES, VERDICTS, CAMERAS = "frames", "verdicts", "cameras"
 DEAD_LETTERS = {FRAMES: "frames.dlq", CAMERAS: "cameras.dlq"}
@@ -38,6 +38,10 @@ class FrameCaptured:
     """One picture was taken. `captured_at` and `session` are ns UTC; `deadline_ms` counts from capture, 0 = none.
 
     `gate` is empty for a picture that is fit to be scored, else an InvalidReason with `gate_detail` in words.
+    `blob` is the key of a picture that is too large for the log: the value is empty then, and `blob_bytes` and `sha256`
+    are the picture's. `no_verdict` is a NoVerdictReason where the camera's side knows that nobody can judge the part,
+    `gate_detail` says why; there is no picture then. `monotonic_at` is the capture on the monotonic clock (ns) of the
+    machine's start `boot`, by which a process on the same machine knows the frame's age whatever the wall clock does.
     """
 
     station: str
@@ -58,6 +62,10 @@ class FrameCaptured:
     gate_detail: str = ""
     sha256: str = ""
     blob: str = ""
+    blob_bytes: int = 0
+    no_verdict: str = ""
+    boot: str = ""
+    monotonic_at: int = 0
     traceparent: str = ""
     schema: int = SCHEMA
 
@@ -88,6 +96,8 @@ class FrameCaptured:
             RunType(frame.run_type)
             if frame.gate:
                 InvalidReason(frame.gate)
+            if frame.no_verdict:
+                NoVerdictReason(frame.no_verdict)
         except (TypeError, ValueError) as problem:
             raise BadFrame(f"{identity}: unreadable envelope: {problem}") from problem
         return frame
@@ -159,6 +169,10 @@ class CameraReported:
 
     `triggered` counts all parts the source offered, `captured` those appended to the log; the next seq is `triggered`.
     `minutes` are the minutes of capture that were counted in last, each [start in ns, triggered, captured].
+    `spool_bytes` and `spool_oldest_ms` tell what waits in the camera's spool and for how long, `diverted` the parts
+    that went on record without their pictures because it was full. `alarm` holds what is wrong on the camera's side,
+    one line each that begins with its code: SPOOL_80, SPOOL_FULL, CLOCK_OFFSET. `host` names the machine: two sessions
+    of one camera that both go on reporting are two processes that take the same parts.
     """
 
     camera: str
@@ -172,6 +186,11 @@ class CameraReported:
     reconnects: int
     reported_at: int
     minutes: list[list[int]] = field(default_factory=list)
+    spool_bytes: int = 0
+    spool_oldest_ms: int = 0
+    diverted: int = 0
+    alarm: str = ""
+    host: str = ""
     schema: int = SCHEMA
 
     def to_json(self) -> bytes:

@@ -69,7 +69,16 @@ def test_an_absurd_identity_is_no_identity(name: str, value: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("schema", b"2"), ("deadline_ms", b"soon"), ("run_type", b"WORK"), ("gate", b"FOGGY"), ("width", b"1.5")],
+    [
+        ("schema", b"2"),
+        ("deadline_ms", b"soon"),
+        ("run_type", b"WORK"),
+        ("gate", b"FOGGY"),
+        ("width", b"1.5"),
+        ("no_verdict", b"TIRED"),
+        ("blob_bytes", b"many"),
+        ("monotonic_at", b"-"),
+    ],
 )
 def test_any_other_defect_is_a_bad_frame_that_names_itself(name: str, value: bytes) -> None:
     with pytest.raises(BadFrame, match=r"top-1764000000000000001-7") as caught:
@@ -80,6 +89,15 @@ def test_any_other_defect_is_a_bad_frame_that_names_itself(name: str, value: byt
 def test_a_missing_field_is_a_bad_frame() -> None:
     with pytest.raises(BadFrame, match="product"):
         FrameCaptured.of(without("product"))
+
+
+def test_envelopes_and_reports_of_earlier_versions_are_still_read() -> None:
+    new = {"blob_bytes", "no_verdict", "boot", "monotonic_at"}
+    assert FrameCaptured.of(header for header in FRAME.headers() if header[0] not in new) == FRAME
+    old = json.loads(REPORT.to_json())
+    for name in ("minutes", "spool_bytes", "spool_oldest_ms", "diverted", "alarm", "host"):
+        del old[name]
+    assert CameraReported.from_json(json.dumps(old).encode()) == REPORT
 
 
 def test_the_identity_reads_as_an_inspection_id() -> None:
