@@ -75,11 +75,11 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         """The roles whose names begin so."""
         return [name for name in self._children if name.startswith(prefix)]
 
-    def tend(self) -> None:
-        """Restart what has died and whose pause is over. Call it a few times a second."""
+    def tend(self, *, but: str = "") -> None:
+        """Restart what has died and whose pause is over, all `but` one. Call it a few times a second."""
         now = self._clock()
         for child in self._children.values():
-            if not child.wanted or (child.process and child.process.poll() is None):
+            if child.role.name == but or not child.wanted or (child.process and child.process.poll() is None):
                 continue
             if child.process:
                 self._note_death(child, now)
@@ -96,6 +96,13 @@ class Supervisor(AbstractContextManager["Supervisor"]):
         limit = self._clock() + PATIENCE
         for child in children:
             self._reap(child, limit - self._clock())
+
+    def kill(self, name: str) -> None:
+        """End a role as a power cut would; it is started again in its turn."""
+        process = self._children[name].process
+        if process:
+            process.kill()
+            process.wait()
 
     def pids(self) -> dict[str, int]:
         """Process ids of the roles that are alive now."""
