@@ -7,7 +7,7 @@ from core.broker.protocol import Message
 from core.database import Database
 from core.errors import BadFrame
 from core.messages import CameraReported
-from core.records import sessions
+from core.records import minutes, sessions
 from workers.runtime import Dead, Done, Outcome
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class Bookkeeper:
         with self._database.writing() as connection:
             for report in reports:
                 sessions.report(connection, report)
+            minutes.count(connection, reports)
         return outcomes
 
     def give_up(self, message: Message, detail: str) -> Outcome:

@@ -1,26 +1,27 @@
-"""Part accounting: what was triggered, captured and judged, what is missing, and whether anything counts twice (INV-1).
+"""Part accounting by session: what is missing, exactly where, and whether anything counts twice (INV-1).
 
-Rows are counted themselves, not by their counters: the books are the check on the counters.
+Rows are counted themselves, not by their counters: the books are the check on the counters. Nothing reads further back
+than it is asked to, and gaps are found by counting over an index, so the cost follows the time that is looked at.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
+from core.account_tables import capture_minutes
 from core.messages import FRAMES
+from core.records.minutes import GRACE, Verdicts
 from core.tables import inspections, rejected_frames, rollup_minute, sessions
-from core.times import minute_of
+from core.times import minute_of, ns_of, utc_of
 from core.verdicts import MachineVerdict
 
-GRACE = timedelta(seconds=60)  # settle time (INV-1)
 MOST_GAPS = 20  # ranges listed for one session; the frames in all of them are counted
 ENDED = "ENDED"  # the state of CameraReported after which a session takes no more pictures
 
-Verdicts = dict[MachineVerdict, int]
 _Session = tuple[str, int]  # camera, session
 
 
@@ -38,7 +39,7 @@ class Gap(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionBook:
-    """One capture session of a camera; its frames have the numbers 0 … `expected` - 1.
+    """One capture session of a camera, from the frame `first_seq` on, which is 0 unless an earlier time is left out.
 
     `state`, `triggered`, `captured` and `reported_at` are the capture side's own report: "" and None where it never
     came. `gaps` are the ranges below the newest row, oldest first and 20 at most.
@@ -54,6 +55,7 @@ class SessionBook:
     newest_seq: int | None
     gaps: tuple[Gap, ...]
     settled: bool
+    first_seq: int = 0
 
     @property
     def rows(self) -> int:
@@ -63,7 +65,7 @@ class SessionBook:
     @property
     def expected(self) -> int:
         """Frames that must end in a verdict; a session that died may have sent more than it last reported."""
-        return max(self.triggered or 0, _next(self.newest_seq))
+        return max(self.triggered or 0, self._reached)
 
     @property
     def residual(self) -> int:
@@ -73,17 +75,22 @@ class SessionBook:
     @property
     def missing(self) -> int:
         """Frames without a row below the newest row: order holds in a session, so they were passed over."""
-        return _next(self.newest_seq) - self.rows
+        return self._reached - self.rows
 
     @property
     def pending(self) -> int:
         """Frames above the newest row: under way, unless the session is settled."""
-        return self.expected - _next(self.newest_seq)
+        return self.expected - self._reached
 
     @property
     def lost(self) -> int:
         """Frames that nobody will judge any more: all without a verdict once settled, until then the gaps."""
         return self.residual if self.settled else self.missing
+
+    @property
+    def _reached(self) -> int:
+        """How many frames there are up to the newest row."""
+        return 0 if self.newest_seq is None else self.newest_seq + 1 - self.first_seq
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,148 +138,149 @@ class Books:
         return all(book.settled for book in self.sessions)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MinuteBook:
-    """One camera and minute of capture, over products, models and run types; from the counters."""
-
-    camera: str
-    minute: datetime
-    n: int
-    verdicts: Verdicts
-    late: int
-
-    @property
-    def residual(self) -> int:
-        """Frames of the minute without one of the five verdicts; anything but 0 is an error."""
-        return self.n - sum(self.verdicts.values())
-
-
 def books(
     connection: Connection,
     *,
     now: datetime,
     since: datetime | None = None,
+    cameras: Sequence[str] = (),
     grace: timedelta = GRACE,
     most_gaps: int = MOST_GAPS,
 ) -> Books:
-    """The accounts of every session that was alive in or after the minute of `since`; without it, of all.
+    """The accounts of what was captured in or after the minute of `since`; without it, of all.
 
     A session is settled when nothing of it can be under way: it ended and all its frames have a verdict, or nothing
-    was heard of it for `grace`. most_gaps: how many ranges are listed for each session.
+    was heard of it for `grace`. cameras: empty = all; most_gaps: how many ranges are listed for each session.
     """
     start = None if since is None else minute_of(since)
-    alive = None if start is None else _alive(connection, start)
-    told = {(row.camera, row.session): row for row in connection.execute(select(sessions))}
-    tallies = _tallies(connection, alive)
-    shown = told.keys() | tallies.keys() if alive is None else alive
+    known = list(cameras) or _cameras(connection, start)
     found = [
-        _book(connection, key, (told.get(key), tallies.get(key, _Tally({}, None))), now - grace, most_gaps)
-        for key in shown
+        book
+        for camera in known
+        for session in _sessions(connection, camera, start)
+        if (book := _book(connection, (camera, session), start, now - grace, most_gaps))
     ]
     of_frames = func.count().filter(rejected_frames.c.topic == FRAMES)
+    rollup, rows = rollup_minute.c, inspections.c
     return Books(
         sessions=tuple(sorted(found, key=lambda book: (-book.session, book.camera))),
-        rejected=_count(connection, rejected_frames, rejected_frames.c.stored_at, start, of_frames),
-        counted=_count(connection, rollup_minute, rollup_minute.c.minute, start, func.sum(rollup_minute.c.n)),
-        rows=_count(connection, inspections, inspections.c.captured_at, start),
+        rejected=_count(connection, rejected_frames.c.stored_at, start, of_frames),
+        counted=_count(connection, rollup.minute, start, func.sum(rollup.n), rollup.camera.in_(known)),
+        rows=_count(connection, rows.captured_at, start, func.count(), rows.camera.in_(known)),
     )
 
 
-def minutes(
-    connection: Connection, *, since: datetime, until: datetime, cameras: Sequence[str] = ()
-) -> list[MinuteBook]:
-    """The accounts by camera and minute of capture, `since` ≤ minute < `until`, oldest first; cameras: empty = all."""
-    t = rollup_minute.c
-    by_verdict = [func.sum(t[f"n_{verdict.lower()}"]).label(verdict) for verdict in MachineVerdict]
-    wanted = (
-        select(t.camera, t.minute, func.sum(t.n).label("n"), func.sum(t.n_late).label("late"), *by_verdict)
-        .where(t.minute >= minute_of(since), t.minute < until)
-        .group_by(t.camera, t.minute)
-        .order_by(t.minute, t.camera)
-    )
-    if cameras:
-        wanted = wanted.where(t.camera.in_(list(cameras)))
-    return [
-        MinuteBook(
-            camera=row.camera,
-            minute=row.minute,
-            n=int(row.n),
-            verdicts={verdict: int(getattr(row, verdict)) for verdict in MachineVerdict},
-            late=int(row.late),
-        )
-        for row in connection.execute(wanted)
-    ]
+def _cameras(connection: Connection, start: datetime | None) -> list[str]:
+    """Cameras of which anything is known since `start`."""
+    names: set[str] = set()
+    for table, time in ((rollup_minute, rollup_minute.c.minute), (sessions, sessions.c.reported_at)):
+        wanted = select(table.c.camera).distinct()
+        names.update(connection.scalars(wanted if start is None else wanted.where(time >= start)))
+    return sorted(names)
 
 
-class _Tally(NamedTuple):
-    verdicts: Verdicts
-    newest_seq: int | None
+def _sessions(connection: Connection, camera: str, start: datetime | None) -> set[int]:
+    """The camera's sessions that may have frames since `start`, reported or not."""
+    told = select(sessions.c.session).where(sessions.c.camera == camera)
+    counted = select(capture_minutes.c.session).where(capture_minutes.c.camera == camera).distinct()
+    if start is None:
+        return {*connection.scalars(told), *_judged(connection, camera, 0)}
+    found = {*connection.scalars(told.where(sessions.c.reported_at >= start))}
+    found.update(connection.scalars(counted.where(capture_minutes.c.minute >= start)))
+    return found | {*_judged(connection, camera, ns_of(start))}
 
 
-def _next(newest_seq: int | None) -> int:
-    return 0 if newest_seq is None else newest_seq + 1
-
-
-def _alive(connection: Connection, start: datetime) -> set[_Session]:
+def _judged(connection: Connection, camera: str, earliest: int) -> Iterator[int]:
+    """The sessions that have rows, newest first, down to the one that ran at `earliest`: one look-up for each."""
     t = inspections.c
-    seen = select(rollup_minute.c.camera).where(rollup_minute.c.minute >= start).distinct()
-    judged = select(t.camera, t.session).where(t.captured_at >= start).distinct()
-    wanted = [select(sessions.c.camera, sessions.c.session).where(sessions.c.reported_at >= start)]
-    wanted += [judged.where(t.camera == camera) for camera in connection.scalars(seen)]  # by index, camera by camera
-    return {(row.camera, row.session) for each in wanted for row in connection.execute(each)}
-
-
-def _tallies(connection: Connection, alive: Collection[_Session] | None) -> dict[_Session, _Tally]:
-    t = inspections.c
-    group = (t.camera, t.session, t.verdict)
-    every = select(*group, func.count().label("n"), func.max(t.seq).label("newest")).group_by(*group)
-    wanted = [every] if alive is None else [every.where(*_of(key)) for key in sorted(alive)]
-    found: dict[_Session, _Tally] = {}
-    for row in (row for each in wanted for row in connection.execute(each)):
-        verdicts, newest = found.get((row.camera, row.session), _Tally({}, None))
-        highest = row.newest if newest is None else max(newest, row.newest)
-        found[row.camera, row.session] = _Tally({**verdicts, MachineVerdict(row.verdict): row.n}, highest)
-    return found
+    below = 1 << 62
+    while below > earliest:
+        newest = select(t.session).where(t.camera == camera, t.session < below).order_by(t.session.desc()).limit(1)
+        found = connection.scalar(newest)
+        if found is None:
+            return
+        yield found
+        below = found
 
 
 def _book(
-    connection: Connection, key: _Session, known: tuple[Row[Any] | None, _Tally], quiet: datetime, most_gaps: int
-) -> SessionBook:
-    report, tally = known
+    connection: Connection, key: _Session, start: datetime | None, quiet: datetime, most_gaps: int
+) -> SessionBook | None:
+    """The accounts of one session; None when it has nothing since `start`."""
     camera, session = key
-    rows, newest = sum(tally.verdicts.values()), tally.newest_seq
-    heard = _last_capture(connection, key, newest) if report is None else report.reported_at
-    state = "" if report is None else report.state
-    triggered = None if report is None else report.triggered
-    done = state == ENDED and rows == max(triggered or 0, _next(newest))
+    report = connection.execute(select(sessions).where(*_in(sessions, key))).one_or_none()
+    before = _before(connection, key, start)
+    verdicts, newest = _tally(connection, key, before.triggered)
+    captured_at = None if newest is None else _captured_at(connection, key, newest)
+    heard = report.reported_at if report else captured_at
+    if heard is None or (start is not None and max(heard, captured_at or heard) < start):
+        return None
+    state = report.state if report else ""
+    triggered = max(0, report.triggered - before.triggered) if report else None
+    rows = sum(verdicts.values())
+    span = None if newest is None else Gap(before.triggered, newest)
+    done = state == ENDED and rows == max(triggered or 0, span.frames if span else 0)
     return SessionBook(
         camera=camera,
         session=session,
         state=state,
         triggered=triggered,
-        captured=None if report is None else report.captured,
-        reported_at=None if report is None else report.reported_at,
-        verdicts={verdict: tally.verdicts.get(verdict, 0) for verdict in MachineVerdict},
+        captured=max(0, report.captured - before.captured) if report else None,
+        reported_at=report.reported_at if report else None,
+        verdicts=verdicts,
         newest_seq=newest,
-        gaps=() if newest is None else tuple(islice(_gaps(connection, key, newest, rows), most_gaps)),
+        gaps=tuple(islice(_gaps(connection, key, span, rows), most_gaps)) if span else (),
         settled=done or heard <= quiet,
+        first_seq=before.triggered,
     )
 
 
-def _of(key: _Session) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return inspections.c.camera == key[0], inspections.c.session == key[1]
+class _Before(NamedTuple):
+    """What a session counted before the time that is looked at; `triggered` is the number of its next frame."""
+
+    triggered: int
+    captured: int
 
 
-def _last_capture(connection: Connection, key: _Session, newest_seq: int | None) -> datetime:
-    mine = (*_of(key), inspections.c.seq == newest_seq)
-    found: datetime = connection.execute(select(inspections.c.captured_at).where(*mine)).scalar_one()
+def _before(connection: Connection, key: _Session, start: datetime | None) -> _Before:
+    """By the camera's own counts, so that rows which retention has dropped are not missed; else by the rows."""
+    if start is None or utc_of(key[1]) >= start:
+        return _Before(0, 0)
+    told = capture_minutes.c
+    sums = select(func.sum(told.triggered).label("n"), func.sum(told.captured).label("m"))
+    mine = _in(capture_minutes, key)
+    if connection.scalar(select(func.count()).where(*mine)):
+        counted = connection.execute(sums.where(*mine, told.minute < start)).one()
+        return _Before(int(counted.n or 0), int(counted.m or 0))
+    t = inspections.c
+    older = select(t.seq).where(*_in(inspections, key), t.captured_at < start).order_by(t.seq.desc()).limit(1)
+    newest = connection.scalar(older)
+    return _Before(0, 0) if newest is None else _Before(newest + 1, newest + 1)
+
+
+def _tally(connection: Connection, key: _Session, first: int) -> tuple[Verdicts, int | None]:
+    """Rows from `first` on by verdict, and the newest of them."""
+    t = inspections.c
+    mine = select(t.verdict, func.count().label("n"), func.max(t.seq).label("newest"))
+    rows = connection.execute(mine.where(*_in(inspections, key), t.seq >= first).group_by(t.verdict)).all()
+    verdicts = dict.fromkeys(MachineVerdict, 0) | {MachineVerdict(row.verdict): int(row.n) for row in rows}
+    return verdicts, max((int(row.newest) for row in rows), default=None)
+
+
+def _in(table: Table, key: _Session) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return table.c.camera == key[0], table.c.session == key[1]
+
+
+def _captured_at(connection: Connection, key: _Session, seq: int) -> datetime:
+    mine = (*_in(inspections, key), inspections.c.seq == seq)
+    found: datetime = connection.execute(select(inspections.c.captured_at).where(*mine).limit(1)).scalar_one()
     return found
 
 
-def _gaps(connection: Connection, key: _Session, newest_seq: int, rows: int) -> Iterator[Gap]:
-    """All gaps up to the newest row, oldest first, touching ones as one; read no further than they are taken."""
+def _gaps(connection: Connection, key: _Session, span: Gap, rows: int) -> Iterator[Gap]:
+    """All gaps in the span, oldest first, touching ones as one; read no further than they are taken."""
     open_gap: Gap | None = None
-    for gap in _holes(connection, key, Gap(0, newest_seq), rows):
+    for gap in _holes(connection, key, span, rows):
         if open_gap is not None and open_gap.last + 1 < gap.first:
             yield open_gap
             open_gap = None
@@ -291,7 +299,7 @@ def _holes(connection: Connection, key: _Session, span: Gap, rows: int) -> Itera
     middle = (span.first + span.last) // 2
     left, right = Gap(span.first, middle), Gap(middle + 1, span.last)
     seq = inspections.c.seq
-    mine = select(func.count()).where(*_of(key), seq.between(left.first, left.last))
+    mine = select(func.count()).where(*_in(inspections, key), seq.between(left.first, left.last))
     on_left = connection.scalar(mine) or 0
     yield from _holes(connection, key, left, on_left)
     yield from _holes(connection, key, right, rows - on_left)
@@ -299,10 +307,10 @@ def _holes(connection: Connection, key: _Session, span: Gap, rows: int) -> Itera
 
 def _count(
     connection: Connection,
-    table: Table,
     time: ColumnElement[datetime],
     start: datetime | None,
-    what: ColumnElement[Any] | None = None,
+    what: ColumnElement[Any],
+    *where: ColumnElement[bool],
 ) -> int:
-    wanted = select(func.count() if what is None else what).select_from(table)
+    wanted = select(what).where(*where)
     return int(connection.scalar(wanted if start is None else wanted.where(time >= start)) or 0)

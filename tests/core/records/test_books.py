@@ -3,14 +3,15 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from core.broker.protocol import Message, Partition
 from core.database import Database
-from core.records.books import GRACE, Books, Gap, MinuteBook, SessionBook, books, minutes
+from core.records.books import Books, Gap, SessionBook, books
 from core.records.inspections import record, reject
+from core.records.minutes import GRACE, count
 from core.records.sessions import report
-from core.tables import rollup_minute
+from core.tables import inspections, rollup_minute
 from core.verdicts import MachineVerdict
 from tests.core.records.conftest import Fresh
 from tests.core.records.rows import NOON, SESSION, captured, inspected, reported
@@ -157,33 +158,81 @@ def test_sessions_stand_newest_first_and_add_up(database: Database) -> None:
     assert (found.expected, found.rows, found.counted) == (4, 4, 4)
 
 
-def test_since_leaves_out_what_was_over_before_and_counts_the_rest_whole(database: Database) -> None:
+def test_since_leaves_out_what_was_over_before(database: Database) -> None:
     old = SESSION - 3600 * 10**9
     with database.writing() as connection:
         record(connection, [inspected(0, frame=captured(seq, camera="old-top", session=old)) for seq in range(3)])
         report(connection, reported(3, camera="old-top", session=old, state="ENDED", after=-3500))
         report(connection, reported(4, camera="quiet-top", session=old, after=5))
-        before = [captured(seq, session=old, captured_at=old + seq) for seq in range(2)]
-        record(connection, [inspected(0, frame=frame) for frame in before])
-        record(connection, [inspected(0, frame=captured(2, session=old, captured_at=SESSION))])
+        record(connection, [inspected(0)])
         found = books(connection, now=SOON, since=NOON + timedelta(seconds=30))
-    assert {(book.camera, book.rows) for book in found.sessions} == {("quiet-top", 0), ("ring-top", 3)}
+    assert {(book.camera, book.rows) for book in found.sessions} == {("quiet-top", 0), ("ring-top", 1)}
     assert (found.rows, found.counted, found.duplicates) == (1, 1, 0)
 
 
-def test_minutes_tell_each_camera_and_minute_of_capture(database: Database) -> None:
+LONG_AGO = SESSION - 3600 * 10**9  # a session that began an hour before
+
+
+def keep_long(database: Database, *, before: int, after: int, told: bool) -> None:
+    """One session with frames before and from noon on."""
+    times = [LONG_AGO + seq for seq in range(before)] + [SESSION + seq for seq in range(after)]
+    frames = [captured(seq, session=LONG_AGO, captured_at=time) for seq, time in enumerate(times)]
+    minutes = [[LONG_AGO, before, before], [SESSION, after, after]] if told else []
+    last = reported(len(times), session=LONG_AGO, after=5, minutes=minutes)
     with database.writing() as connection:
-        record(connection, [inspected(seq, FAIL if seq % 100 == 0 else PASS, model_id=seq % 2) for seq in range(700)])
-        record(connection, [inspected(0, INVALID, captured(0, camera="board-top"), is_late=True)])
-        every = minutes(connection, since=NOON, until=NOON + timedelta(minutes=2))
-        one = minutes(connection, since=NOON + timedelta(seconds=70), until=SOON + GRACE * 9, cameras=["ring-top"])
-    nothing = dict.fromkeys(MachineVerdict, 0)
-    ring = MinuteBook(camera="ring-top", minute=NOON, n=600, verdicts=nothing | {FAIL: 6, PASS: 594}, late=0)
-    later = MinuteBook(camera="ring-top", minute=NOON + GRACE, n=100, verdicts=nothing | {FAIL: 1, PASS: 99}, late=0)
-    board = MinuteBook(camera="board-top", minute=NOON, n=1, verdicts=nothing | {INVALID: 1}, late=1)
-    assert every == [board, ring, later]
-    assert one == [later]
-    assert {book.residual for book in every} == {0}
+        record(connection, [inspected(frame=frame) for frame in frames])
+        report(connection, last)
+        count(connection, [last])
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_session_that_goes_on_is_counted_from_the_time_that_is_asked_for(database: Database, *, told: bool) -> None:
+    keep_long(database, before=6, after=4, told=told)
+    with database.reading() as connection:
+        book = only(books(connection, now=SOON, since=NOON))
+    assert (book.first_seq, book.rows, book.expected, book.triggered, book.captured) == (6, 4, 4, 4, 4)
+    assert (book.gaps, book.lost, book.newest_seq) == ((), 0, 9)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_frame_that_is_missing_since_then_is_found_and_one_before_is_not(database: Database, *, told: bool) -> None:
+    keep_long(database, before=6, after=4, told=told)
+    with database.writing() as connection:
+        connection.execute(delete(inspections).where(inspections.c.seq.in_([2, 7])))
+        book = only(books(connection, now=SOON, since=NOON))
+        whole = only(books(connection, now=SOON))
+    assert (book.gaps, book.missing, book.expected) == ((Gap(7, 7),), 1, 4)
+    assert (whole.gaps, whole.missing, whole.expected) == ((Gap(2, 2), Gap(7, 7)), 2, 10)
+
+
+def test_rows_that_retention_has_dropped_are_not_lost_when_the_camera_has_told_of_them(database: Database) -> None:
+    keep_long(database, before=6, after=4, told=True)
+    with database.writing() as connection:
+        connection.execute(delete(inspections).where(inspections.c.captured_at < NOON))
+        book = only(books(connection, now=SOON, since=NOON))
+    assert (book.first_seq, book.rows, book.lost) == (6, 4, 0)
+
+
+def test_all_frames_of_the_time_may_be_missing(database: Database) -> None:
+    keep_long(database, before=6, after=4, told=True)
+    with database.writing() as connection:
+        connection.execute(delete(inspections).where(inspections.c.captured_at >= NOON))
+        book = only(books(connection, now=SOON + GRACE, since=NOON))
+    assert (book.first_seq, book.rows, book.newest_seq, book.lost, book.gaps) == (6, 0, None, 4, ())
+
+
+def test_a_session_that_never_reported_and_stored_nothing_since_then_is_left_out(database: Database) -> None:
+    with database.writing() as connection:
+        record(connection, [inspected(frame=captured(0, session=LONG_AGO))])
+        assert books(connection, now=SOON, since=NOON).sessions == ()
+        assert [book.session for book in books(connection, now=SOON).sessions] == [LONG_AGO]
+
+
+def test_one_camera_alone(database: Database) -> None:
+    with database.writing() as connection:
+        record(connection, [inspected(0, FAIL), inspected(0, PASS, captured(0, camera="board-top"))])
+        found = books(connection, now=SOON, cameras=["board-top"])
+    assert ([book.camera for book in found.sessions], found.rows, found.counted) == (["board-top"], 1, 1)
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,0 +1,169 @@
+"""Part accounting by camera and minute of capture: what the camera counted, what was judged, where the parts went.
+
+All of it from counters that are kept beside the rows; `core.records.books` counts the rows themselves.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Table, case, func, or_, select, update
+
+from core.account_tables import capture_minutes, route_minutes
+from core.database import insert_new
+from core.messages import CameraReported
+from core.tables import rollup_minute
+from core.times import minute_of, utc_of
+from core.verdicts import MachineVerdict
+
+GRACE = timedelta(seconds=60)  # settle time after the deadline (INV-1)
+MINUTE = timedelta(minutes=1)
+
+Verdicts = dict[MachineVerdict, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinuteBook:
+    """One camera and minute of capture, over sessions, products, models and run types.
+
+    `triggered` and `captured` are the camera's own counts, None where it never told; `n` frames are in the books.
+    `routes`: parts by physical route, empty where no gate told.
+    """
+
+    camera: str
+    minute: datetime
+    n: int = 0
+    verdicts: Verdicts = field(default_factory=lambda: dict.fromkeys(MachineVerdict, 0))
+    late: int = 0
+    triggered: int | None = None
+    captured: int | None = None
+    routes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def expected(self) -> int:
+        """Parts that must end in a verdict; a process that died may have sent more than it told."""
+        return max(self.triggered or 0, self.n)
+
+    @property
+    def residual(self) -> int:
+        """Parts without one of the five verdicts; anything but 0 is an error once the minute is settled."""
+        return self.expected - sum(self.verdicts.values())
+
+    @property
+    def not_captured(self) -> int:
+        """Parts that were triggered and never had a picture; part of the residual."""
+        return max(0, (self.triggered or 0) - (self.captured or 0))
+
+    @property
+    def unrouted(self) -> int:
+        """Parts that no gate told the route of."""
+        return self.expected - sum(self.routes.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraBook:
+    """A camera's minutes, added up. `residual` is of settled minutes, `under_way` of those that are not yet.
+
+    `unrouted`: None where the camera has no gate.
+    """
+
+    camera: str
+    minutes: tuple[MinuteBook, ...]
+    triggered: int | None
+    captured: int | None
+    verdicts: Verdicts
+    late: int
+    routes: dict[str, int]
+    residual: int
+    under_way: int
+    unrouted: int | None
+
+    @property
+    def judged(self) -> int:
+        """Frames with a verdict."""
+        return sum(self.verdicts.values())
+
+
+def count(connection: Connection, reports: Iterable[CameraReported]) -> None:
+    """Keep what cameras counted by minute. Counts only grow, so a report that comes twice or late changes nothing."""
+    most: dict[tuple[str, int, datetime], tuple[int, int]] = {}
+    for told in reports:
+        for start, triggered, captured in told.minutes:
+            key = (told.camera, told.session, minute_of(utc_of(start)))
+            old = most.get(key, (0, 0))
+            most[key] = (max(old[0], triggered), max(old[1], captured))
+    names = ("camera", "session", "minute")
+    t = capture_minutes.c
+    rows = [dict(zip(names, key, strict=True)) | {"triggered": n, "captured": m} for key, (n, m) in most.items()]
+    new = insert_new(connection, capture_minutes, rows, [t[name] for name in names])
+    for key, (triggered, captured) in sorted(most.items()):
+        if key not in new:
+            mine = [t[name] == value for name, value in zip(names, key, strict=True)]
+            grown = update(capture_minutes).where(*mine, or_(t.triggered < triggered, t.captured < captured))
+            larger = {"triggered": _larger(t.triggered, triggered), "captured": _larger(t.captured, captured)}
+            connection.execute(grown.values(larger))
+
+
+def minutes(
+    connection: Connection, *, since: datetime, until: datetime, cameras: Sequence[str] = ()
+) -> list[MinuteBook]:
+    """The accounts by camera and minute of capture, `since` ≤ minute < `until`, oldest first; cameras: empty = all."""
+    found: defaultdict[tuple[datetime, str], dict[str, Any]] = defaultdict(dict)
+
+    def read(table: Table, *sums: Any, by: Sequence[str] = ()) -> Iterable[Any]:
+        t = table.c
+        group = [t.minute, t.camera, *(t[name] for name in by)]
+        wanted = select(*group, *sums).where(t.minute >= minute_of(since), t.minute < until).group_by(*group)
+        return connection.execute(wanted.where(t.camera.in_(list(cameras))) if cameras else wanted)
+
+    t, told = rollup_minute.c, capture_minutes.c
+    by_verdict = [func.sum(t[f"n_{verdict.lower()}"]).label(verdict) for verdict in MachineVerdict]
+    for row in read(rollup_minute, func.sum(t.n).label("n"), func.sum(t.n_late).label("late"), *by_verdict):
+        verdicts = {verdict: int(getattr(row, verdict)) for verdict in MachineVerdict}
+        found[row.minute, row.camera] |= {"n": int(row.n), "late": int(row.late), "verdicts": verdicts}
+    for row in read(capture_minutes, func.sum(told.triggered).label("n"), func.sum(told.captured).label("m")):
+        found[row.minute, row.camera] |= {"triggered": int(row.n), "captured": int(row.m)}
+    for row in read(route_minutes, func.sum(route_minutes.c.n).label("n"), by=["route"]):
+        if row.n:
+            found[row.minute, row.camera].setdefault("routes", {})[row.route] = int(row.n)
+    return [MinuteBook(camera=camera, minute=minute, **found[minute, camera]) for minute, camera in sorted(found)]
+
+
+def settled_until(now: datetime, deadline_ms: int = 0) -> datetime:
+    """Minutes that begin before this must balance: the deadline of their last part and the settle time are over."""
+    return now - MINUTE - timedelta(milliseconds=deadline_ms) - GRACE
+
+
+def by_camera(found: Iterable[MinuteBook], *, now: datetime, deadlines: Mapping[str, int]) -> list[CameraBook]:
+    """Minutes added up by camera, in the order of their names; deadlines: ms by camera, 0 = none."""
+    grouped: defaultdict[str, list[MinuteBook]] = defaultdict(list)
+    for book in found:
+        grouped[book.camera].append(book)
+    return [_sum(grouped[camera], settled_until(now, deadlines.get(camera, 0))) for camera in sorted(grouped)]
+
+
+def _sum(books: Sequence[MinuteBook], settled: datetime) -> CameraBook:
+    verdicts: Verdicts = {verdict: sum(book.verdicts[verdict] for book in books) for verdict in MachineVerdict}
+    routes = Counter[str]()
+    for book in books:
+        routes.update(book.routes)
+    told = [book for book in books if book.triggered is not None]
+    over = [book for book in books if book.minute <= settled]
+    return CameraBook(
+        camera=books[0].camera,
+        minutes=tuple(books),
+        triggered=sum(book.triggered or 0 for book in told) if told else None,
+        captured=sum(book.captured or 0 for book in told) if told else None,
+        verdicts=verdicts,
+        late=sum(book.late for book in books),
+        routes=dict(routes),
+        residual=sum(abs(book.residual) for book in over),
+        under_way=sum(book.residual for book in books if book.minute > settled),
+        unrouted=sum(book.unrouted for book in over) if routes else None,
+    )
+
+
+def _larger(column: Any, value: int) -> Any:
+    return case((column < value, value), else_=column)
