@@ -20,6 +20,7 @@ from cli import parts
 from cli.chaos_truth import PRODUCT, check, lay_out, teach
 from cli.console import err, escape
 from cli.services.plant import Services
+from cli.services.service import Service
 from core.database import Database
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.line import Camera, Line, line_of
@@ -45,7 +46,7 @@ LEASE_SECONDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """What is asked for. rate: parts per second over all cameras."""
+    """What is asked for. rate: parts per second over all cameras. away: servers that go for so many seconds, in turn."""
 
     frames: int
     kills: int
@@ -54,6 +55,7 @@ class Storm:
     rate: float = 100.0
     deadline_ms: int = 15_000
     seed: int = 0
+    away: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(slots=True)
@@ -88,6 +90,8 @@ def run_chaos(storm: Storm, folder: Path) -> dict[str, Any]:
         )
         supervisor.start(*(name for name in supervisor.names() if " at " not in name))
         kills = _storm(storm, settings, servers, supervisor, stop)
+        for name, seconds in storm.away:
+            _send_away(servers[name], seconds, supervisor, settings)
         _drain(settings, supervisor, storm.frames, stop)
         supervisor.stop(*supervisor.names())
         with parts.database(settings) as database, parts.broker(settings) as broker:
@@ -97,6 +101,7 @@ def run_chaos(storm: Storm, folder: Path) -> dict[str, Any]:
     return {
         "frames": storm.frames, "kills": kills.number, "lost": lost, "duplicated": twice,
         "false_pass": found.false_pass, "balanced": balanced and found.untold == found.contradictions == 0,
+        "disordered": found.disordered,
         "killed": dict(kills.of), "untold": found.untold, "contradictions": found.contradictions,
         "verdicts": found.by_verdict, "seconds": round(time.monotonic() - started, 1), "seed": storm.seed,
     }  # fmt: skip
@@ -188,6 +193,18 @@ def _kill(target: str, servers: Services, supervisor: Supervisor, dice: random.R
         return ", which had ended"
     supervisor.kill(target)
     return ""
+
+
+def _send_away(server: Service, seconds: float, supervisor: Supervisor, settings: Settings) -> None:
+    """Let a server be away for long, and say how the cameras' spools fill meanwhile."""
+    err.print(f"{server.name} goes away for {seconds:.0f} s")
+    server.stop()
+    limit = time.monotonic() + seconds
+    while (left := limit - time.monotonic()) > 0:
+        _tend(supervisor, min(left, 15.0))
+        held = sum(file.stat().st_size for file in settings.spool_folder.glob("*")) / (1 << 20)
+        err.print(f"{server.name} comes back in {max(0.0, limit - time.monotonic()):.0f} s; spools hold {held:.0f} MiB")
+    server.start()
 
 
 def _tend(supervisor: Supervisor, seconds: float, *, but: str = "") -> None:

@@ -26,7 +26,8 @@ def chaos(
     """
     from cli.chaos import Storm, run_chaos
 
-    storm = Storm(frames=frames, kills=kills, cameras=cameras, workers=workers, rate=rate, seed=seed)
+    storm = Storm(frames=frames, kills=kills, cameras=cameras, workers=workers, rate=rate, seed=seed,
+                  away=tuple(_outage(text) for text in away or ()))  # fmt: skip
     with TemporaryDirectory(prefix="flawline-chaos-") as scratch:
         report = run_chaos(storm, folder or Path(scratch) / "run")
     write_json(report, json_file)
@@ -38,6 +39,15 @@ def chaos(
         )
     good = report["balanced"] and not (report["lost"] or report["duplicated"] or report["false_pass"])
     raise typer.Exit(0 if good else 1)
+
+
+def _outage(text: str) -> tuple[str, float]:
+    from cli.chaos import SERVERS
+
+    name, _, seconds = text.partition("=")
+    if name not in SERVERS or not seconds.isdigit():
+        raise typer.BadParameter(f"{text!r}: write one of {', '.join(SERVERS)}, =, and whole seconds, as in kafka=600")
+    return name, float(seconds)
 
 
 def add_to(app: typer.Typer) -> None:

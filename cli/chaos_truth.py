@@ -52,6 +52,7 @@ class Verdicts:
     duplicated: int
     false_pass: int
     contradictions: int
+    disordered: int
     by_verdict: dict[str, int]
 
 
@@ -117,8 +118,13 @@ def check(database: Database, broker: Broker, expected: set[tuple[str, str]]) ->
     false_rows = sum(not row.part_id.endswith(f"-{GOOD}") or _late(row) for row in passed)
     verdicts: dict[FrameId, set[str]] = {FrameId(row.camera, row.session, row.seq): {row.verdict} for row in rows}
     told: set[FrameId] = set()
-    false_told = 0
+    newest: dict[tuple[str, int], int] = {}
+    false_told = disordered = 0
     for message in _told(broker):
+        if message.id not in told:
+            session = (message.camera, message.session)
+            disordered += message.seq < newest.get(session, -1)
+            newest[session] = max(message.seq, newest.get(session, -1))
         told.add(message.id)
         verdicts.setdefault(message.id, set()).add(message.verdict)
         false_told += message.verdict == MachineVerdict.PASS and not message.part_id.endswith(f"-{GOOD}")
@@ -131,6 +137,7 @@ def check(database: Database, broker: Broker, expected: set[tuple[str, str]]) ->
         duplicated=sum(count - 1 for count in seen.values()) + len(seen.keys() - expected),
         false_pass=false_rows + false_told,
         contradictions=sum(len(words) > 1 for words in verdicts.values()),
+        disordered=disordered,
         by_verdict=dict(Counter(str(row.verdict) for row in rows)),
     )
 
