@@ -46,7 +46,7 @@ LEASE_SECONDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """What is asked for. rate: parts per second over all cameras. away: servers that go for so many seconds, in turn."""
+    """What is asked for. rate: parts per second over all cameras. away: servers that go for some seconds, in turn."""
 
     frames: int
     kills: int

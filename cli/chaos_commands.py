@@ -16,6 +16,9 @@ def chaos(
     workers: Annotated[int, typer.Option(min=1, max=16, help="Inspection workers that share them.")] = 2,
     rate: Annotated[float, typer.Option(min=1, help="Parts per second, over all cameras.")] = 100.0,
     seed: Annotated[int, typer.Option(help="Another seed is another storm.")] = 0,
+    away: Annotated[
+        list[str] | None, typer.Option(help="After the kills let a server go for long: kafka=600 (seconds), in turn.")
+    ] = None,
     folder: Annotated[Path | None, typer.Option(help="Keep servers' data, logs and books in this new folder.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here; - for stdout.")] = None,
 ) -> None:
