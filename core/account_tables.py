@@ -18,6 +18,19 @@ capture_minutes = Table(  # what a capture process counted itself; a count only 
     Index("capture_minutes_time", "minute"),
 )
 
+camera_signs = Table(  # what else a capture process told in its newest report, beside `sessions`
+    "camera_signs",
+    metadata,
+    Column("camera", Text, primary_key=True),
+    Column("session", BigInteger, primary_key=True, autoincrement=False),
+    Column("reported_at", UtcDateTime, nullable=False),
+    Column("alarm", Text, nullable=False),  # lines that begin with a code; "" = nothing is wrong
+    Column("spool_bytes", BigInteger, nullable=False),
+    Column("spool_oldest_ms", BigInteger, nullable=False),
+    Column("diverted", BigInteger, nullable=False),
+    Column("host", Text, nullable=False),
+)
+
 routes = Table(  # where the gate sent each part, by its newest word
     "routes",
     metadata,
@@ -65,4 +78,4 @@ replays = Table(  # append-only: the verdict that a replayed dead letter replace
     Index("replays_frame", "camera", "session", "seq"),
 )
 
-__all__ = ["capture_minutes", "replays", "route_minutes", "routes"]
+__all__ = ["camera_signs", "capture_minutes", "replays", "route_minutes", "routes"]

@@ -1,4 +1,4 @@
-"""The table of alerts, on the metadata of `core.tables`."""
+"""The tables of alerts, on the metadata of `core.tables`."""
 
 from sqlalchemy import CheckConstraint, Column, Index, Table, Text, text
 
@@ -35,4 +35,12 @@ alerts = Table(  # one row from the moment a cause is seen until it has gone
     ),
 )
 
-__all__ = ["alerts"]
+marks = Table(  # when something that must happen again and again was last done
+    "marks",
+    metadata,
+    Column("name", Text, primary_key=True),  # watch, backup
+    Column("at", UtcDateTime, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+__all__ = ["alerts", "marks"]

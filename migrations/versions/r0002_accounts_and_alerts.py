@@ -16,14 +16,16 @@ COUNTED = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     _alerts()
+    _marks()
     _capture_minutes()
+    _camera_signs()
     _routes()
     _route_minutes()
     _replays()
 
 
 def downgrade() -> None:
-    for table in ("replays", "route_minutes", "routes", "capture_minutes", "alerts"):
+    for table in ("replays", "route_minutes", "routes", "camera_signs", "capture_minutes", "marks", "alerts"):
         op.drop_table(table)
 
 
@@ -47,6 +49,29 @@ def _alerts() -> None:
     is_open = sa.text("closed_at IS NULL")
     op.create_index(
         "alerts_open", "alerts", ["kind", "subject"], unique=True, postgresql_where=is_open, sqlite_where=is_open
+    )
+
+
+def _marks() -> None:
+    op.create_table(
+        "marks",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_marks")),
+    )
+
+
+def _camera_signs() -> None:
+    op.create_table(
+        "camera_signs",
+        sa.Column("camera", sa.Text(), nullable=False),
+        sa.Column("session", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("reported_at", TIME, nullable=False),
+        sa.Column("alarm", sa.Text(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("spool_bytes", "spool_oldest_ms", "diverted")),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("camera", "session", name=op.f("pk_camera_signs")),
     )
 
 
