@@ -7,22 +7,26 @@ Each kind has one life, and retention drops whole hours (streaming.md §5).
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from core.errors import BlobMissing
 from core.messages import FrameId
 from core.settings import Settings
 from core.times import utc_of
 
-__all__ = ["BlobMissing", "BlobStore", "Kind", "check_key", "drop_older", "frame_key", "hours_before", "open_blobs"]
+__all__ = [
+    "BlobMissing", "BlobStore", "Disk", "Item", "Kind",
+    "check_key", "drop_older", "frame_key", "hours_before", "open_blobs",
+]  # fmt: skip
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _SUFFIX = re.compile(r"[a-z0-9]{1,8}")
 _LONGEST_KEY = 900  # characters; S3 takes 1024
 _HOUR = timedelta(hours=1)
+Item = tuple[str, bytes, bool]  # key, data, durable
 
 
 class Kind(StrEnum):
@@ -38,6 +42,13 @@ class Kind(StrEnum):
     MODEL = "model"
 
 
+class Disk(NamedTuple):
+    """The disk that holds the blobs, in bytes: what may be used in all, and what is used, also by others."""
+
+    total: int
+    used: int
+
+
 class BlobStore(Protocol):
     """Where blobs live. Prefixes are whole parts of a key: "ring/2026" covers "ring/2026/…", not "ring/20261/…".
 
@@ -47,6 +58,10 @@ class BlobStore(Protocol):
 
     def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
         """Store `data`, whole or not at all, over what was there; on the disk when `durable`."""
+        ...
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        """Store all of them, in parallel where that pays, or raise; the last of equal keys stays."""
         ...
 
     def get(self, key: str) -> bytes:
@@ -62,11 +77,11 @@ class BlobStore(Protocol):
         ...
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        """All keys below `prefix`, in order."""
+        """All keys below `prefix`."""
         ...
 
     def folders(self, prefix: str) -> list[str]:
-        """The prefixes one part longer than `prefix` that hold blobs, in order."""
+        """The prefixes one part longer than `prefix` that hold blobs, or held some a moment ago; in order."""
         ...
 
     def delete(self, key: str) -> None:
@@ -82,6 +97,14 @@ class BlobStore(Protocol):
 
         Such leftovers are never served; where whole prefixes are dropped by age they go along.
         """
+        ...
+
+    def used(self, prefix: str) -> int:
+        """The bytes of all blobs below `prefix`."""
+        ...
+
+    def disk(self) -> Disk | None:
+        """The disk below, or None where nobody says how large it is."""
         ...
 
 

@@ -2,12 +2,12 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from core.blobs import check_key
+from core.blobs import Disk, Item, check_key
 from core.errors import BlobMissing, StoreUnavailable
 
 _SCRATCH = ".part-"  # no part of a key begins with a dot, so a file half written is never served
@@ -33,6 +33,11 @@ class FileBlobs:
                     if trial == _TRIES:
                         raise StoreUnavailable(f"blob {key!r}: its folder keeps vanishing: {problem}") from problem
 
+    def put_all(self, items: Sequence[Item]) -> None:
+        """Store all of them, one after the other. Raises as `put` does; those before are stored then."""
+        for key, data, durable in items:
+            self.put(key, data, durable=durable)
+
     def get(self, key: str) -> bytes:
         """The blob. Raises BlobMissing, StoreUnavailable."""
         with _translated(key):
@@ -52,7 +57,7 @@ class FileBlobs:
         return True
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        """All keys below `prefix`, in order. Raises StoreUnavailable."""
+        """All keys below `prefix`. Raises ValueError for no prefix, StoreUnavailable."""
         with _translated(prefix):
             for path in _files(self._root / check_key(prefix) if prefix else self._root):
                 if not path.name.startswith("."):
@@ -92,6 +97,23 @@ class FileBlobs:
                         path.unlink()
                         removed += 1
         return removed
+
+    def used(self, prefix: str) -> int:
+        """The bytes of all blobs below `prefix`. Raises ValueError for no prefix, StoreUnavailable."""
+        total = 0
+        with _translated(prefix):
+            for path in _files(self._root / check_key(prefix)):
+                with suppress(FileNotFoundError):  # it has just gone
+                    total += path.stat().st_size
+        return total
+
+    def disk(self) -> Disk | None:
+        """The disk of the folder, as `df` counts it. Raises StoreUnavailable."""
+        with _translated("the picture folder"):
+            folder = next(place for place in (self._root, *self._root.absolute().parents) if place.is_dir())
+            found = os.statvfs(folder)
+        used = (found.f_blocks - found.f_bfree) * found.f_frsize
+        return Disk(total=used + found.f_bavail * found.f_frsize, used=used)
 
     def _found(self, key: str) -> Path:
         """The file of a key that may come from a URL. Raises BlobMissing also where a link leads out of the root."""

@@ -203,6 +203,7 @@ class S3(Service):
                 "-s3.config=s3.json", f"-master.port={port + 2}", f"-master.port.grpc={port + 3}",
                 f"-volume.port={port + 4}", f"-volume.port.grpc={port + 5}", f"-filer.port={port + 6}",
                 f"-filer.port.grpc={port + 7}", "-volume.max=32", "-master.volumeSizeLimitMB=256",
+                "-s3.port.iceberg=0", "-s3.port.lance=0",  # fixed ports of services that nobody asked for
                 "-master.telemetry=false"]  # fmt: skip
 
     def answers(self) -> bool:
