@@ -1,5 +1,6 @@
 """Puts the parts together as the settings say, for the commands to hand out; closes them in reverse by `with`."""
 
+import socket
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
@@ -44,6 +45,14 @@ def blobs(settings: Settings) -> BlobStore:
     return open_blobs(settings)
 
 
+def worker_name(settings: Settings, role: str, name: str) -> str:
+    """What a worker is called in its group: as asked, and on Kafka at least by its machine.
+
+    With a name that survives a restart it takes up its frames at once; two processes must not share one.
+    """
+    return name or (f"{role}-{socket.gethostname()}" if settings.on_kafka else "")
+
+
 def topics(settings: Settings, line: Line) -> list[Topic]:
     """The topics of a line; frames keep their order by camera, so their partitions are the line's."""
     age, size = settings.broker.retention_hours * 3600, settings.broker.retention_bytes
@@ -55,10 +64,10 @@ def topics(settings: Settings, line: Line) -> list[Topic]:
 def prepare(settings: Settings, line: Line | None = None) -> None:
     """Make what is missing: the data folder, the tables, and for a line its topics and its entry in the books."""
     from core.records import line as line_records
-    from migrations.upgrade import upgrade
+    from migrations import upgrade
 
     settings.data.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.database_url)
+    upgrade.prepare(settings, now=now())
     if line is None:
         return
     with broker(settings) as log, database(settings) as books:

@@ -2,52 +2,60 @@
 
 import logging
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import parts
 from core import logs
+from core.health import HANGS_AFTER, Health, serve_health
 from core.line import read_line
+from core.live import open_live
 from core.messages import CAMERAS, FRAMES
+from core.metrics import open_metrics
 from core.settings import Settings, read_settings
 from core.stop import Stop
 
 if TYPE_CHECKING:
+    from core.database import Database
+    from model.predictor import Predictor
     from workers.runtime import Pace
+    from workers.signs import Signs
+
+    LoadModel = Callable[[Path, str], Predictor]
 
 log = logging.getLogger(__name__)
 
 STOPPED = 143  # as a shell says it of SIGTERM: the source was not at its end, so a supervisor starts it again
 
 
-def run_inspection(*, name: str, supervised: bool, ready: Path | None) -> None:
-    """Judge frames until asked to stop."""
-    from model.predictor import Predictor
+def run_inspection(*, name: str, supervised: bool, ready: Path | None, load: "LoadModel | None" = None) -> None:
+    """Judge frames until asked to stop. load: how model files are opened, where not as the settings say."""
     from workers.guard import CrashGuard
-    from workers.inspection import GROUP, Inspector
+    from workers.inspection import GROUP, Inspector, Stores
     from workers.keeping import Keeper
-    from workers.runtime import Worker
-    from workers.shelf import Shelf
+    from workers.runtime import Watch, Worker
+    from workers.shelf import Shelf, Signals
 
     settings, stop = _begin(supervised=supervised)
-    threads = settings.worker.threads or None
-
-    def open_predictor(path: Path, sha256: str) -> Predictor:
-        return Predictor.load(path, runtime=settings.worker.runtime, threads=threads, sha256=sha256)
-
+    name = parts.worker_name(settings, "inspection", name)
     with ExitStack() as stack:
+        signs = stack.enter_context(_signs(settings, "inspection", name))
         database = stack.enter_context(parts.database(settings))
         broker = stack.enter_context(parts.broker(settings))
         consumer = stack.enter_context(broker.consumer(FRAMES, group=GROUP, member=name))
         verdicts, dead = (stack.enter_context(broker.producer()) for _ in range(2))
         blobs = parts.blobs(settings)
-        shelf = Shelf(database, blobs, settings.data / "models", open_predictor)
+        signs.metrics.cameras(_cameras(database))
+        signals = Signals(signs.live, signs.metrics)
+        shelf = Shelf(database, blobs, settings.data / "models", load or _loader(settings), signals=signals)
         shelf.refresh(at_once=True)
-        keeper = Keeper(blobs, sample_share=settings.blobs.sample_share, all_heat=settings.blobs.heat == "all")
-        inspector = Inspector(database, shelf, keeper, verdicts, max_pixels=settings.pictures.max_pixels)
-        guard = CrashGuard(database, GROUP)
-        worker = Worker(consumer, dead, inspector, stop=stop, guard=guard, pace=_pace(settings))
+        keeper = Keeper(sample_share=settings.blobs.sample_share, all_heat=settings.blobs.heat == "all")
+        stores = Stores(database, blobs, verdicts, signs.live)
+        inspector = Inspector(stores, shelf, keeper, max_pixels=settings.pictures.max_pixels, metrics=signs.metrics)
+        watch = Watch(CrashGuard(database, GROUP), signs)
+        worker = Worker(consumer, dead, inspector, stop=stop, watch=watch, pace=_pace(settings))
         if ready:
             ready.parent.mkdir(parents=True, exist_ok=True)
             ready.touch()
@@ -58,15 +66,17 @@ def run_inspection(*, name: str, supervised: bool, ready: Path | None) -> None:
 def run_books(*, supervised: bool) -> None:
     """Write camera reports until asked to stop."""
     from workers.bookkeeping import GROUP, Bookkeeper
-    from workers.runtime import Worker
+    from workers.runtime import Watch, Worker
 
     settings, stop = _begin(supervised=supervised)
     with ExitStack() as stack:
+        signs = stack.enter_context(_signs(settings, "books", "books"))
         database = stack.enter_context(parts.database(settings))
         broker = stack.enter_context(parts.broker(settings))
         consumer = stack.enter_context(broker.consumer(CAMERAS, group=GROUP, member="books"))
         dead = stack.enter_context(broker.producer())
-        Worker(consumer, dead, Bookkeeper(database), stop=stop, pace=_pace(settings)).run()
+        watch = Watch(signs=signs)
+        Worker(consumer, dead, Bookkeeper(database), stop=stop, watch=watch, pace=_pace(settings)).run()
 
 
 def run_housekeeping(*, supervised: bool) -> None:
@@ -74,7 +84,7 @@ def run_housekeeping(*, supervised: bool) -> None:
     from workers.housekeeping import Housekeeper, lives
 
     settings, stop = _begin(supervised=supervised)
-    with parts.broker(settings) as broker:
+    with _signs(settings, "housekeeping", "housekeeping"), parts.broker(settings) as broker:
         Housekeeper(broker, parts.blobs(settings), lives(settings.blobs), now=parts.now).run(stop)
 
 
@@ -126,6 +136,37 @@ def _watch_parent(*, supervised: bool) -> None:
         from workers.supervisor import end_with_parent
 
         end_with_parent(sys.stdin.fileno())
+
+
+@contextmanager
+def _signs(settings: Settings, role: str, name: str, *, within: float = HANGS_AFTER) -> Iterator["Signs"]:
+    """What the process says of itself: figures and health on its port, its beat in the live cache."""
+    from workers.signs import Signs
+
+    metrics = open_metrics(settings.metrics, role=role, name=name)
+    health = Health(within=within)
+    who = role if name in {"", role} else f"{role} {name}"
+    with serve_health(settings.metrics, metrics, health, who=who), open_live(settings) as live:
+        yield Signs(role, name or role, metrics=metrics, health=health, live=live)
+
+
+def _cameras(database: "Database") -> list[str]:
+    """The cameras of the line, as the books know them."""
+    from core.records.line import cameras_in_line
+
+    with database.reading() as connection:
+        return cameras_in_line(connection)
+
+
+def _loader(settings: Settings) -> "LoadModel":
+    from model.predictor import Predictor
+
+    threads = settings.worker.threads or None
+
+    def load(path: Path, sha256: str) -> Predictor:
+        return Predictor.load(path, runtime=settings.worker.runtime, threads=threads, sha256=sha256)
+
+    return load
 
 
 def _pace(settings: Settings) -> "Pace":

@@ -1,14 +1,15 @@
-"""A message of topic `frames`, read: its envelope and its picture, or why there is none. No effects."""
+"""A message of topic `frames`, read: its envelope and its picture, or why there is none. Changes nothing."""
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.blobs import BlobStore, Kind
 from core.broker.protocol import Message
-from core.errors import BadFrame, NoIdentity
+from core.errors import BadFrame, BlobMissing, NoIdentity
 from core.messages import FrameCaptured
 from core.verdicts import InvalidReason
 from model.pictures import PictureUnreadable, decode_picture
@@ -23,35 +24,57 @@ EARLIEST_NS = 1_577_836_800 * 10**9  # 2020: a camera that booted without a cloc
 class Taken:
     """A message as far as it could be read. Without `frame` it has no identity; without `picture` it has a `problem`.
 
-    `is_dead`: the message itself is unusable and belongs among the dead letters.
+    `value`: the encoded picture, wherever it lay. `is_dead`: the message itself is unusable and belongs among the dead
+    letters. A frame whose envelope says that nobody can judge it has neither picture nor problem.
     """
 
     message: Message
     frame: FrameCaptured | None
+    value: bytes = b""
     picture: Picture | None = None
     problem: BadFrame | None = None
     is_dead: bool = False
 
 
-def take(message: Message, *, max_pixels: int, now: Callable[[], int]) -> Taken:
-    """Read a message; whatever is wrong with it becomes a value. `now` gives ns UTC."""
+def take(message: Message, *, blobs: BlobStore, max_pixels: int, now: Callable[[], int]) -> Taken:
+    """Read a message; whatever is wrong with it becomes a value. `now` gives ns UTC.
+
+    Raises StoreUnavailable when its picture lies in a store that is away. A picture that the gate refused is fetched
+    too: it is the evidence.
+    """
     try:
         frame = FrameCaptured.of(message.headers)
         _check_clock(frame, now())
     except BadFrame as problem:
-        return Taken(message, None, problem=problem, is_dead=True)
-    if frame.gate:
-        refused = BadFrame(frame.gate_detail or f"the image gate refused it: {frame.gate}", InvalidReason(frame.gate))
-        return Taken(message, frame, problem=refused)
+        return Taken(message, None, message.value, problem=problem, is_dead=True)
+    if frame.no_verdict:
+        return Taken(message, frame, message.value)
+    taken = Taken(message, frame)
     try:
-        return Taken(message, frame, picture=_picture(frame, message.value, max_pixels))
+        taken = replace(taken, value=_value(frame, message.value, blobs))
+        if frame.gate:
+            detail = frame.gate_detail or f"the image gate refused it: {frame.gate}"
+            return replace(taken, problem=BadFrame(detail, InvalidReason(frame.gate)))
+        return replace(taken, picture=_picture(frame, taken.value, max_pixels))
     except BadFrame as problem:
-        return Taken(message, frame, problem=problem, is_dead=True)
+        return replace(taken, problem=problem, is_dead=True)
 
 
 def _check_clock(frame: FrameCaptured, now: int) -> None:
     if not EARLIEST_NS <= frame.captured_at <= now + AHEAD_NS:
         raise NoIdentity(f"{frame.id}: captured at {frame.captured_at} ns, now is {now}: the edge's clock is wrong")
+
+
+def _value(frame: FrameCaptured, value: bytes, blobs: BlobStore) -> bytes:
+    """The encoded picture: the message's value, or the blob that the envelope names (claim check)."""
+    if value or not frame.blob:
+        return value
+    if not frame.blob.startswith(f"{Kind.INBOX}/") or not frame.sha256:
+        raise BadFrame(f"{frame.id}: the envelope names the blob {frame.blob[:200]!r}, which is no captured picture")
+    try:
+        return blobs.get(frame.blob)
+    except BlobMissing as problem:
+        raise BadFrame(f"{frame.id}: its picture is gone ({problem}); frames must be judged sooner") from problem
 
 
 def _picture(frame: FrameCaptured, value: bytes, max_pixels: int) -> Picture:

@@ -10,7 +10,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from core import faults
@@ -18,6 +18,7 @@ from core.broker.protocol import Consumer, Message, Partition, Producer
 from core.errors import StoreUnavailable
 from core.messages import DEAD_LETTERS
 from core.stop import Stop
+from workers.signs import Signs
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,14 @@ class Pace:
     sleep: Callable[[float], None] = time.sleep
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on while a worker works: `guard` counts its tries, `signs` tell how it does."""
+
+    guard: Guard = field(default_factory=Unguarded)
+    signs: Signs = field(default_factory=Signs)
+
+
 def _where(message: Message) -> str:
     return f"{message.partition.topic}/{message.partition.number} offset {message.offset}"
 
@@ -115,12 +124,13 @@ class Worker:
     """Turns messages of one topic into effects, one batch at a time."""
 
     def __init__(self, consumer: Consumer, dead_letters: Producer, step: Step, *,
-                 stop: Stop, guard: Guard | None = None, pace: Pace = Pace()) -> None:  # fmt: skip
+                 stop: Stop, watch: Watch | None = None, pace: Pace = Pace()) -> None:  # fmt: skip
         self._consumer = consumer
         self._dead_letters = dead_letters
         self._step = step
         self._stop = stop
-        self._guard = guard or Unguarded()
+        self._guard = watch.guard if watch else Unguarded()
+        self._signs = watch.signs if watch else Signs()
         self._pace = pace
         self._astray = False  # the position stands behind messages that are not committed
         self._waits = 0  # in a row
@@ -130,6 +140,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until asked to stop. Raises whatever was unforeseen, several times in a row."""
+        self._signs.ready()
         while not self._stop.asked:
             self.step()
 
@@ -140,7 +151,8 @@ class Worker:
                 self._dead_letters.flush()  # what a failed turn left there, before it is buried once more
                 self._consumer.rewind()
             self._astray = True
-            messages = self._consumer.poll(self._pace.poll if timeout is None else timeout, most=self._pace.batch)
+            with self._signs.metrics.stage("poll"):
+                messages = self._consumer.poll(self._pace.poll if timeout is None else timeout, most=self._pace.batch)
             waiting = self._deal_with(messages) if messages else None
             self._astray = waiting is not None
         except StoreUnavailable as problem:
@@ -149,6 +161,7 @@ class Worker:
             self._back_off(waiting.detail)
         else:
             self._waits = 0
+            self._signs.turned(len(messages))
         return len(messages)
 
     def _deal_with(self, messages: Sequence[Message]) -> Wait | None:
@@ -231,6 +244,10 @@ class Worker:
 
     def _settle(self, settled: Sequence[tuple[Message, Outcome]]) -> Wait | None:
         """Bury the dead, commit what is finished; return what is waited for."""
+        with self._signs.metrics.stage("commit"):
+            return self._commit(settled)
+
+    def _commit(self, settled: Sequence[tuple[Message, Outcome]]) -> Wait | None:
         for message, outcome in settled:
             if isinstance(outcome, Dead):
                 self._bury(message, outcome.detail)
@@ -243,6 +260,7 @@ class Worker:
     def _bury(self, message: Message, detail: str) -> None:
         topic, number = message.partition
         log.warning("dead letter: %s: %s", _where(message), detail)
+        self._signs.metrics.dead(topic)
         about = {"topic": topic, "partition": number, "offset": message.offset, "stored_at": message.stored_at}
         about |= {"detail": detail}
         headers = (*message.headers, *((f"dead.{name}", str(value).encode()) for name, value in about.items()))
@@ -253,6 +271,7 @@ class Worker:
         seconds = min(self._pace.backoff_most, self._pace.backoff * math.pow(2, min(self._waits, 10)))
         self._waits += 1
         log.warning("waiting %.1f s, nothing is lost: %s", seconds, detail)
+        self._signs.waits_for(detail)
         turns = max(1, math.ceil(seconds / 0.2))
         for _ in range(turns):
             if self._stop.asked:

@@ -6,13 +6,15 @@ A model that cannot be used never replaces one that works; a product without a u
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from core.blobs import BlobMissing, BlobStore
 from core.database import Database
 from core.errors import ModelUnusable, StoreUnavailable
+from core.live import Live, NoLive
+from core.metrics import Metrics
 from core.recipes import Recipe
 from core.records import models, products, recipes
 from core.records.models import ModelRow
@@ -60,6 +62,14 @@ class Unknown:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Who says that the books have changed, and who is told what is in use."""
+
+    live: Live = field(default_factory=NoLive)
+    metrics: Metrics = field(default_factory=Metrics)
+
+
 OpenPredictor = Callable[[Path, str], Predictor]  # a model file and its SHA-256
 
 
@@ -67,12 +77,14 @@ class Shelf:
     """What each product is judged by, as the books say it. Owned by one thread."""
 
     def __init__(self, database: Database, blobs: BlobStore, folder: Path, open_predictor: OpenPredictor, *,
-                 clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
+                 signals: Signals = Signals(), clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
         self._database = database
         self._blobs = blobs
         self._folder = folder
         self._open = open_predictor
+        self._signals = signals
         self._clock = clock
+        self._signalled: int | None = None
         self._looked = -LOOK_EVERY
         self._recipes: dict[str, RecipeVersion] = {}
         self._in_use: dict[str, Qualified] = {}
@@ -82,7 +94,9 @@ class Shelf:
     def refresh(self, *, at_once: bool = False) -> None:
         """Look at the books if it is time to, and load what they newly say. Raises StoreUnavailable."""
         now = self._clock()
-        if not at_once and now - self._looked < LOOK_EVERY:
+        signalled = self._signals.live.models_version()
+        changed = signalled is not None and signalled != self._signalled
+        if not at_once and not changed and now - self._looked < LOOK_EVERY:
             return
         with self._database.reading() as connection:
             active = models.active(connection)
@@ -95,6 +109,7 @@ class Shelf:
         for product, row in active.items():
             self._take(product, row, now)
         self._looked = now
+        self._signalled = signalled if signalled is not None else self._signalled
 
     def find(self, product: str) -> Qualified | Unqualified | Unknown:
         """What `product` is judged by now."""
@@ -129,6 +144,7 @@ class Shelf:
             )
             return
         self._refused.pop(product, None)
+        self._signals.metrics.model(product, row.version)
         log.info("%s is now judged by model %s", product, row.version)
 
     def _load(self, row: ModelRow) -> Predictor:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from core.database import take_turns
 from core.line import Line
 from core.records import products
 from core.records.audit import Change, write
@@ -18,18 +19,25 @@ def register(connection: Connection, line: Line, *, now: datetime) -> bool:
 
     Cameras that are not in the file stay, out of line: their rows stay readable.
     """
+    take_turns(connection, ["line"])
     products.enter(connection, (camera.product for camera in line.camera), now=now)
     old = {row.name: {name: getattr(row, name) for name in _KEPT} for row in connection.execute(select(cameras))}
     new = {name: values | {"in_line": False} for name, values in old.items()} | _wanted(line)
     if old == new:
         return False
-    for name in sorted(new):  # in one order, so that two processes cannot deadlock
+    for name in sorted(new):
         if name not in old:
             connection.execute(insert(cameras).values(name=name, updated_at=now, **new[name]))
         elif new[name] != old[name]:
             connection.execute(update(cameras).where(cameras.c.name == name).values(updated_at=now, **new[name]))
     write(connection, Change(at=now, who="line file", action="line.change", subject=line.name, old=old, new=new))
     return True
+
+
+def cameras_in_line(connection: Connection) -> list[str]:
+    """Names of the cameras of the line file, in its order."""
+    wanted = select(cameras.c.name).where(cameras.c.in_line).order_by(cameras.c.place)
+    return list(connection.scalars(wanted))
 
 
 def _wanted(line: Line) -> dict[str, dict[str, Any]]:

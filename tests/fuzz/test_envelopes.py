@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
@@ -9,10 +10,12 @@ from hypothesis import strategies as st
 
 from core.broker.protocol import Message, Partition
 from core.errors import BadFrame, NoIdentity
+from core.file_blobs import FileBlobs
 from core.messages import FRAMES, CameraReported, FrameCaptured, FrameInspected, Headers
 from tests.fuzz.mutation import CASES, damaged
 from workers.frames import take
 
+NONE = FileBlobs(Path("no-such-folder"))  # no picture lies there
 NOW = 1_795_000_000 * 10**9
 FRAME = FrameCaptured(
     station="station-1", camera="ring-top", session=NOW - 10**12, seq=41, captured_at=NOW - 10**9, product="ring",
@@ -31,7 +34,7 @@ REPORT = CameraReported(
 def read(headers: Headers) -> str:
     """What becomes of an envelope."""
     message = Message(Partition(FRAMES, 0), 0, "", b"no picture", headers, NOW)
-    taken = take(message, max_pixels=1000, now=lambda: NOW)
+    taken = take(message, blobs=NONE, max_pixels=1000, now=lambda: NOW)
     assert taken.picture is None
     assert taken.problem is not None, "bytes that are no picture cannot be fit to be scored"
     return "known" if taken.frame else "a stranger" if isinstance(taken.problem, NoIdentity) else "unreadable"

@@ -3,17 +3,20 @@
 import io
 import warnings
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.broker.protocol import Message, Partition
+from core.file_blobs import FileBlobs
 from core.messages import FRAMES, FrameCaptured
 from model.pictures import PictureUnreadable, decode_picture
 from tests.fuzz.mutation import CASES, damaged
 from workers.frames import take
 
+NONE = FileBlobs(Path("no-such-folder"))  # no picture lies there
 NOW = 1_795_000_000 * 10**9
 MOST_PIXELS = 1_000_000
 
@@ -65,6 +68,6 @@ def test_a_frame_with_a_damaged_picture_has_a_picture_or_a_problem() -> None:
         warnings.simplefilter("ignore")
         for offset, data in enumerate(damaged(GOOD, 2000, seed=7)):
             message = Message(Partition(FRAMES, 0), offset, "c", data, envelope, NOW)
-            taken = take(message, max_pixels=MOST_PIXELS, now=lambda: NOW)
+            taken = take(message, blobs=NONE, max_pixels=MOST_PIXELS, now=lambda: NOW)
             assert (taken.picture is None) == (taken.problem is not None)
             assert taken.is_dead == (taken.problem is not None)

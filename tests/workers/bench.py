@@ -20,7 +20,9 @@ from core.broker.memory import MemoryBroker
 from core.broker.protocol import Message, Topic
 from core.database import Database, open_database
 from core.file_blobs import FileBlobs
+from core.live import Live, NoLive
 from core.messages import DEAD_LETTERS, FRAMES, VERDICTS, FrameCaptured, FrameInspected
+from core.metrics import Metrics
 from core.recipes import Recipe
 from core.records import models, recipes
 from core.records.models import ModelRow, NewModel
@@ -35,10 +37,10 @@ from model.model_file import save, sha256_of, tensors_of
 from model.networks import Networks, assemble
 from model.predictor import Predictor
 from model.runtimes import Fingerprint
-from workers.inspection import GROUP, Inspector
+from workers.inspection import GROUP, Inspector, Stores
 from workers.keeping import Keeper
 from workers.runtime import Pace, Worker
-from workers.shelf import Shelf
+from workers.shelf import Shelf, Signals
 
 NOW = 1_764_000_000_000_000_000
 SIDE = 64
@@ -94,15 +96,18 @@ class Bench:
     blobs: BlobStore
     broker: MemoryBroker
     clock: Clock = field(default_factory=Clock)
+    live: Live = field(default_factory=NoLive)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def shelf(self) -> Shelf:
-        return Shelf(self.database, self.blobs, self.folder / "models", load_predictor, clock=self.clock.seconds)
+        signals = Signals(self.live, self.metrics)
+        models_in = self.folder / "models"
+        return Shelf(self.database, self.blobs, models_in, load_predictor, signals=signals, clock=self.clock.seconds)
 
     def inspector(self, *, sample_share: float = 0.0, all_heat: bool = False) -> Inspector:
-        keeper = Keeper(self.blobs, sample_share=sample_share, all_heat=all_heat)
-        return Inspector(
-            self.database, self.shelf(), keeper, self.broker.producer(), max_pixels=1_000_000, now=self.clock
-        )
+        keeper = Keeper(sample_share=sample_share, all_heat=all_heat)
+        stores = Stores(self.database, self.blobs, self.broker.producer(), self.live)
+        return Inspector(stores, self.shelf(), keeper, max_pixels=1_000_000, metrics=self.metrics, now=self.clock)
 
     def worker(self, inspector: Inspector | None = None) -> Worker:
         consumer = self.broker.consumer(FRAMES, group=GROUP, member="one")

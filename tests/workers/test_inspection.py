@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import update
 
 from core import tables
-from core.blobs import BlobMissing
+from core.blobs import BlobMissing, Item
 from core.errors import StoreUnavailable
 from core.recipes import LimitPair, Recipe
 from core.records import recipes
@@ -202,7 +203,7 @@ def test_a_verdict_after_the_deadline_counts_for_nothing_but_its_score_is_kept(b
     )
     assert first.score is not None
     assert "would have been PASS" in first.detail
-    assert bench.verdicts()[0].expires_at == late.captured_at // 1000 * 1000 + 500 * 10**6
+    assert bench.verdicts()[1].expires_at == late.captured_at // 1000 * 1000 + 500 * 10**6
 
 
 def test_a_redelivered_frame_changes_nothing_and_its_stored_verdict_is_told_again(bench: Bench) -> None:
@@ -344,18 +345,17 @@ class FullDisk:
     def __getattr__(self, name: str) -> object:
         return getattr(self._real, name)
 
-    def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
+    def put_all(self, items: Sequence[Item]) -> None:
         if self.full:
             raise StoreUnavailable("no space left on device")
-        self._real.put(key, data, durable=durable)  # type: ignore[attr-defined]
+        self._real.put_all(items)  # type: ignore[attr-defined]
 
 
 def test_a_full_picture_disk_loses_nothing(bench: Bench) -> None:
     bench.teach(ALL_FAIL)
-    inspector = bench.inspector()
     disk = FullDisk(bench.blobs)
-    inspector._keeper._blobs = disk  # type: ignore[assignment]
-    worker = bench.worker(inspector)
+    bench.blobs = disk  # type: ignore[assignment]
+    worker = bench.worker()
     bench.send(GOOD)
     worker.step(0.0)
     assert bench.rows() == []

@@ -13,7 +13,7 @@ from core.broker.protocol import Consumer, Message, Partition, Topic
 from core.errors import StoreUnavailable
 from core.messages import DEAD_LETTERS, FRAMES
 from core.stop import Stop
-from workers.runtime import CRASHES_ALLOWED, KILLS_ALLOWED, Dead, Done, Outcome, Pace, Wait, Worker, finished
+from workers.runtime import CRASHES_ALLOWED, KILLS_ALLOWED, Dead, Done, Outcome, Pace, Wait, Watch, Worker, finished
 
 QUICK = Pace(poll=0.0, batch=8, backoff=0.4, backoff_most=3.0, sleep=lambda _: None)
 Behaviour = Callable[[bytes], Outcome]
@@ -265,7 +265,7 @@ def lives(broker: MemoryBroker, tally: Tally, behave: Behaviour, most: int = 12)
     for life in range(1, most + 1):
         taken = consumer(broker)
         try:
-            Worker(taken, broker.producer(), step, stop=Stop(), guard=tally, pace=QUICK).step()
+            Worker(taken, broker.producer(), step, stop=Stop(), watch=Watch(tally), pace=QUICK).step()
         except Killed:
             taken.rewind()
             continue
@@ -301,12 +301,12 @@ def test_a_wait_is_no_crash_however_often_the_worker_is_started(broker: MemoryBr
             broker.producer(),
             Recorder(lambda _: Wait("disk full")),
             stop=Stop(),
-            guard=tally,
+            watch=Watch(tally),
             pace=QUICK,
         )
         worker_.step()
     step = Recorder(lambda _: Done())
-    Worker(consumer(broker), broker.producer(), step, stop=Stop(), guard=tally, pace=QUICK).step()
+    Worker(consumer(broker), broker.producer(), step, stop=Stop(), watch=Watch(tally), pace=QUICK).step()
     assert step.given_up == []
     assert committed(broker) == 2
 

@@ -1,0 +1,74 @@
+"""How a frame is judged: the rules, without effects. No failure of any kind becomes PASS."""
+
+from dataclasses import asdict, dataclass, replace
+
+from core.clock import age_ns
+from core.errors import BadFrame
+from core.messages import FrameCaptured
+from core.records.inspections import RegionRow
+from core.verdicts import Limits, MachineVerdict, NoVerdictReason, decide
+from model.predictor import Prediction
+from workers.shelf import Qualified
+
+MOST_REGIONS = 32  # per frame; the highest peaks
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How a frame was judged, and what by."""
+
+    verdict: MachineVerdict
+    reason: str = ""
+    detail: str = ""
+    prediction: Prediction | None = None
+    by: Qualified | None = None
+    predict_ms: float | None = None
+    is_dead: bool = False
+
+
+def refused(problem: BadFrame | None, *, is_dead: bool = False) -> Judgement:
+    """A picture that is not fit to be scored."""
+    assert problem is not None
+    return Judgement(MachineVerdict.INVALID, problem.reason, str(problem), is_dead=is_dead)
+
+
+def unjudged(reason: str, detail: str, *, is_dead: bool = False) -> Judgement:
+    """The system owes the part its verdict."""
+    return Judgement(MachineVerdict.NO_VERDICT, reason, detail, is_dead=is_dead)
+
+
+def scored(judgement: Judgement, prediction: Prediction, limits: Limits, predict_ms: float) -> Judgement:
+    """The model's answer against the limits; one that is no number proves nothing."""
+    verdict = decide(prediction.score, limits)
+    unscored = verdict is MachineVerdict.NO_VERDICT
+    return replace(
+        judgement, verdict=verdict, prediction=prediction, predict_ms=predict_ms,
+        reason=NoVerdictReason.INTERNAL_ERROR if unscored else "",
+        detail=f"the model gave {prediction.score}, which is no score" if unscored else "",
+    )  # fmt: skip
+
+
+def late_by(frame: FrameCaptured, now: int) -> float:
+    """Milliseconds past the frame's deadline at `now` (ns UTC); not above 0 before it, and without a deadline."""
+    return age_ns(frame, now) / 1e6 - frame.deadline_ms if frame.deadline_ms else 0.0
+
+
+def in_time(frame: FrameCaptured | None, judgement: Judgement, now: int) -> Judgement:
+    """A verdict after the deadline counts for nothing (INV-4): the part was rejected; the score stays as evidence."""
+    no_statement = (MachineVerdict.INVALID, MachineVerdict.NO_VERDICT)
+    if frame is None or judgement.verdict in no_statement:
+        return judgement
+    late_ms = late_by(frame, now)
+    if late_ms <= 0:
+        return judgement
+    detail = f"{late_ms:.0f} ms after its deadline of {frame.deadline_ms} ms; it would have been {judgement.verdict}"
+    return replace(judgement, verdict=MachineVerdict.NO_VERDICT, reason=NoVerdictReason.LATE, detail=detail)
+
+
+def regions_of(judgement: Judgement, size: tuple[int, int]) -> tuple[RegionRow, ...]:
+    """The prediction's regions in raw pixels; `size` is the raw picture's width and height."""
+    if not judgement.prediction or not judgement.by:
+        return ()
+    fixture = judgement.by.predictor.fixture
+    raw = (region.on_picture(fixture, size) for region in judgement.prediction.regions[:MOST_REGIONS])
+    return tuple(RegionRow(**asdict(region)) for region in raw)
