@@ -18,14 +18,17 @@ def db_upgrade(
     sql: Annotated[bool, typer.Option("--sql", help="Dry run: print the SQL, change nothing.")] = False,
 ) -> None:
     """Bring the tables to this version; safe to run at any time, and twice."""
+    from cli.parts import now
     from core.settings import read_settings
-    from migrations.upgrade import script, upgrade
+    from migrations.upgrade import prepare, script, upgrade
 
-    url = read_settings().database_url
+    settings = read_settings()
+    url = settings.database_url
     if sql:
         out.print(script(url, revision), soft_wrap=True)
         return
-    out.print(f"the database is at revision {upgrade(url, revision)}")
+    reached = prepare(settings, now=now()) if revision == "head" else upgrade(url, revision)
+    out.print(f"the database is at revision {reached}")
 
 
 @db.command("current")

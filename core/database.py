@@ -1,24 +1,42 @@
-"""The database: one engine, two kinds of transaction, and the only place that knows how dialects differ.
+"""The database: one engine, two kinds of transaction. How dialects differ, only this and `core.partitions` know.
 
 `reading()` is a snapshot that refuses to write; `writing()` is one transaction, BEGIN IMMEDIATE on SQLite, where a
 deferred one that reads first cannot become a writer under concurrency (streaming.md §4.5).
 """
 
+import hashlib
 import json
+import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, inspect, make_url, select, table, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    func,
+    inspect,
+    literal,
+    make_url,
+    select,
+    table,
+    text,
+)
 from sqlalchemy import column as named
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from core import unavailable
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.tables import REVISION
 
@@ -31,29 +49,17 @@ _INSERT: dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
 _VERSIONS = table("alembic_version", named("version_num"))
 _UPGRADE = "run `flawline db upgrade`"
 
-# SQLite says "no such table" by the same exception as "locked": only the code tells a fault of ours from the world's.
-_AWAY = {
-    sqlite3.SQLITE_BUSY: "another process holds its lock; wait, or find the process that does not let go",
-    sqlite3.SQLITE_LOCKED: "another connection holds its lock; wait, or find the transaction that does not end",
-    sqlite3.SQLITE_FULL: "the disk is full; free some space",
-    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened; check the path, its folder and their permissions",
-    sqlite3.SQLITE_READONLY: "the file cannot be written; check its permissions, and whether it was moved or replaced",
-    sqlite3.SQLITE_PERM: "the file may not be used; check its permissions",
-    sqlite3.SQLITE_IOERR: "the disk reports an error; check the disk and the system log",
-    sqlite3.SQLITE_PROTOCOL: "its locks do not work; the file must lie on a local disk, not on a network share",
-    sqlite3.SQLITE_NOMEM: "memory ran out",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged; stop, keep a copy, and restore the last backup",
-    sqlite3.SQLITE_NOTADB: "the file is not a database or is damaged; check the path, or restore the last backup",
-}
-
 
 class Database:
     """An open database; close it, or leave its `with`, to give the connections back. Safe to share among threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(postgresql_readonly=True)
+        server = engine.dialect.name == "postgresql"
+        snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if server else {}
+        self._reader = engine.execution_options(**snapshot)
         self._writer = engine.execution_options(writes=True)
+        self._single = engine.execution_options(writes=True, isolation_level="AUTOCOMMIT")
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +89,20 @@ class Database:
         with available(self._engine, writes=True), self._writer.begin() as connection:
             yield connection
 
+    @contextmanager
+    def single(self) -> Iterator[Connection]:
+        """A connection on which each statement is a transaction of its own, for what may not run inside one.
+
+        Statements may last as long as they need. Raises StoreUnavailable.
+        """
+        with available(self._engine, writes=True), self._single.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET statement_timeout = 0"))
+            try:
+                yield connection
+            finally:
+                connection.detach()  # what was set for it goes with it
+
 
 def open_database(url: str, *, busy_seconds: float = 10) -> Database:
     """The database at a SQLAlchemy URL, checked to have the tables of this version.
@@ -108,15 +128,20 @@ def file_of(url: str) -> Path | None:
     return Path(str(parts.database)) if kept else None
 
 
-def make_engine(url: str, *, busy_seconds: float = 10, foreign_keys: bool = True) -> Engine:
+def make_engine(
+    url: str, *, busy_seconds: float = 10, foreign_keys: bool = True, statement_seconds: float = 15
+) -> Engine:
     """An engine with the settings of its dialect; nothing connects yet. Raises SettingsInvalid for another dialect.
 
-    foreign_keys: off only while a migration rebuilds tables of SQLite.
+    foreign_keys: off only while a migration rebuilds tables of SQLite. statement_seconds: longest that PostgreSQL works
+    on one statement, beyond the wait for a lock; 0 = as long as it takes.
     """
     dialect = make_url(url).get_backend_name()
     serializer = partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if dialect == "postgresql":
-        return create_engine(url, json_serializer=serializer, pool_pre_ping=True, connect_args=_server(busy_seconds))
+        most = statement_seconds and statement_seconds + busy_seconds
+        options = _server(round(most * 1000), round(busy_seconds * 1000))
+        return create_engine(url, json_serializer=serializer, pool_pre_ping=True, connect_args=options)
     if dialect != "sqlite":
         raise SettingsInvalid(f"database {dialect!r} is not supported; use sqlite: or postgresql+psycopg2:")
     engine = create_engine(url, json_serializer=serializer, connect_args={"timeout": busy_seconds})
@@ -153,6 +178,29 @@ def add_up(connection: Connection, into: Table, rows: Sequence[Row]) -> None:
     connection.execute(upsert, sorted(_folded(into, rows), key=_sort_key(into))).all()
 
 
+def check_server(connection: Connection) -> None:
+    """Raise SettingsInvalid for a PostgreSQL that is older than 15."""
+    found = connection.dialect.server_version_info or ()
+    if connection.dialect.name == "postgresql" and found < (15,):
+        version = ".".join(map(str, found))
+        raise SettingsInvalid(f"database {connection.engine.url}: PostgreSQL {version}; flawline needs 15 or newer")
+
+
+def take_turns(connection: Connection, names: Iterable[str]) -> None:
+    """Keep other transactions that name one of these from going on until ours ends; SQLite has one writer anyway.
+
+    The locks are taken in one order, so that two transactions with the same names cannot deadlock.
+    """
+    if connection.dialect.name == "postgresql" and (numbers := sorted(set(map(lock_number, names)))):
+        locks = func.unnest(literal(numbers, postgresql.ARRAY(BigInteger))).column_valued("number")
+        connection.execute(select(func.pg_advisory_xact_lock(locks))).all()
+
+
+def lock_number(name: str) -> int:
+    """The number of an advisory lock of PostgreSQL, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+
+
 @contextmanager
 def available(engine: Engine, *, writes: bool) -> Iterator[None]:
     """Turn what the world did to the database into StoreUnavailable; what we did wrong goes through unchanged."""
@@ -161,27 +209,21 @@ def available(engine: Engine, *, writes: bool) -> Iterator[None]:
     except PoolTimeout as problem:
         raise StoreUnavailable(f"database {engine.url}: all connections are in use; {problem}") from problem
     except DBAPIError as problem:
-        reason = _reason(problem, writes=writes)
-        if reason is None:
+        why = unavailable.reason(problem, writes=writes)
+        if why is None:
             raise
-        raise StoreUnavailable(f"database {engine.url}: {reason} ({problem.orig})") from problem
+        raise StoreUnavailable(f"database {engine.url}: {why} ({_said(problem)})") from problem
 
 
-def _reason(problem: DBAPIError, *, writes: bool) -> str | None:
-    code = getattr(problem.orig, "sqlite_errorcode", None)
-    if code is not None:
-        primary = code & 0xFF  # extended codes keep the primary one in their low byte
-        refused = primary == sqlite3.SQLITE_READONLY and not writes  # our own write in a reading transaction
-        return None if refused else _AWAY.get(primary)
-    if isinstance(problem.orig, sqlite3.Error):  # raised by the driver itself: no code, a fault of ours
-        return None
-    lost = problem.connection_invalidated or isinstance(problem, OperationalError | InterfaceError)
-    return "it does not answer or broke off; check that it runs and can be reached" if lost else None
+def _said(problem: DBAPIError) -> str:
+    """The driver's own words in one line, without the statement that psycopg2 points at."""
+    return " ".join(str(problem.orig).partition("\nLINE ")[0].split())
 
 
 def _check_revision(engine: Engine) -> None:
     """Raise SettingsInvalid unless the tables are those of this version."""
     with available(engine, writes=False), engine.connect() as connection:
+        check_server(connection)
         marked = inspect(connection).has_table("alembic_version")
         found = connection.scalar(select(_VERSIONS.c.version_num)) if marked else None
     if found == REVISION:
@@ -195,11 +237,19 @@ def _check_revision(engine: Engine) -> None:
     raise SettingsInvalid(f"database {engine.url} is at revision {found}, this version needs {REVISION}; {_UPGRADE}")
 
 
-def _server(busy_seconds: float) -> dict[str, Any]:
-    lock_ms = round(busy_seconds * 1000)
+def _server(statement_ms: int, lock_ms: int) -> dict[str, Any]:
+    settings = {
+        "statement_timeout": statement_ms,
+        "lock_timeout": lock_ms,
+        "idle_in_transaction_session_timeout": 60_000,  # a process that was stopped must not keep its locks for ever
+        "timezone": "UTC",
+        "datestyle": "ISO",
+    }
     return {
         "connect_timeout": 3, "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
-        "options": f"-c statement_timeout=15000 -c lock_timeout={lock_ms}",
+        "tcp_user_timeout": 20_000,  # ms; keepalives say nothing while a question is on its way
+        "application_name": f"flawline {os.getpid()}",
+        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
     }  # fmt: skip
 
 
@@ -209,6 +259,7 @@ def _prepare_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",  # offsets live in another file: a row must be as durable as its offset
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
+        "secure_delete=OFF",  # Debian builds SQLite with it on: each page that retention frees would be written again
     )
 
     def connected(raw: sqlite3.Connection, _record: object) -> None:

@@ -3,23 +3,20 @@
 No ini file: `alembic revision --autogenerate -m …` takes the database that core.settings names.
 """
 
-import re
-
 from alembic import context
 from sqlalchemy import Connection
 
 import core.account_tables
 import core.alert_tables  # noqa: F401 - both put their tables on the metadata
 from core.database import make_engine
+from core.partitions import NAME
 from core.settings import read_settings
 from core.tables import metadata
 
-PARTITION = re.compile(r"(inspections|regions)_\d{8}")  # children belong to the partition manager, never to a revision
-
 
 def include_name(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether a name found in the database is Alembic's business."""
-    return not (kind == "table" and name is not None and PARTITION.fullmatch(name))
+    """Whether a name found in the database is Alembic's business; partitions are `core.partitions`' alone."""
+    return not (kind == "table" and name is not None and NAME.fullmatch(name))
 
 
 def migrate(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from alembic import command
@@ -12,8 +13,10 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, make_url
 
-from core.database import available, file_of, make_engine
+from core.database import available, check_server, file_of, make_engine, open_database, take_turns
 from core.errors import SettingsInvalid, StoreUnavailable
+from core.partitions import keep_ahead
+from core.settings import Settings
 
 HERE = Path(__file__).parent
 
@@ -52,6 +55,14 @@ def upgrade(url: str, revision: str = "head", *, busy_seconds: float = 30) -> st
         return MigrationContext.configure(connection).get_current_revision() or "base"
 
 
+def prepare(settings: Settings, *, now: datetime) -> str:
+    """Bring the settings' database to this version, with its partitions made ahead; return the revision."""
+    reached = upgrade(settings.database_url)
+    with open_database(settings.database_url, busy_seconds=settings.database.busy_seconds) as database:
+        keep_ahead(database, settings.database, now=now)
+    return reached
+
+
 def downgrade(url: str, revision: str, *, busy_seconds: float = 30) -> str:
     """Take a database back to a revision, or to "base" = no tables at all; what newer tables held is lost."""
     with _migrating(url, busy_seconds=busy_seconds) as connection:
@@ -71,9 +82,11 @@ def script(url: str, revision: str = "head") -> str:
 @contextmanager
 def _migrating(url: str, *, busy_seconds: float) -> Iterator[Connection]:
     """One writing transaction; SQLite rebuilds tables in it, so foreign keys are checked at its end instead."""
-    engine = make_engine(url, busy_seconds=busy_seconds, foreign_keys=False)
+    engine = make_engine(url, busy_seconds=busy_seconds, foreign_keys=False, statement_seconds=0)
     try:
         with available(engine, writes=True), engine.execution_options(writes=True).begin() as connection:
+            check_server(connection)
+            take_turns(connection, ["upgrade"])
             yield connection
             if connection.dialect.name == "sqlite":
                 broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()

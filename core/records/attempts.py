@@ -1,8 +1,9 @@
 """How often a batch has been tried, counted beyond the life of a process (streaming.md §3.4)."""
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from core.broker.protocol import Partition
+from core.database import insert_new
 from core.tables import attempts
 
 
@@ -16,9 +17,10 @@ def begin(connection: Connection, group: str, partition: Partition, offset: int)
 
 def note(connection: Connection, group: str, partition: Partition, offset: int, tries: int) -> None:
     """Set the count of the batch that starts at `offset`."""
-    connection.execute(delete(attempts).where(_row(group, partition)))
     row = {"consumer_group": group, "topic": partition.topic, "partition": partition.number}
-    connection.execute(insert(attempts), [row | {"offset": offset, "tries": tries}])
+    counted = {"offset": offset, "tries": tries}
+    if not insert_new(connection, attempts, [row | counted], list(attempts.primary_key)):
+        connection.execute(update(attempts).where(_row(group, partition)).values(counted))
 
 
 def _row(group: str, partition: Partition) -> ColumnElement[bool]:

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from core.broker.protocol import Message
-from core.database import add_up, insert_new
+from core.database import add_up, insert_new, take_turns
 from core.messages import FrameCaptured, FrameId, FrameInspected
+from core.partitions import write_into
 from core.records.frames import among
 from core.tables import inspections, models, regions, rejected_frames, rollup_minute
 from core.times import minute_of, ns_of, utc_of
@@ -74,15 +75,28 @@ def record(connection: Connection, rows: Sequence[Inspected]) -> set[FrameId]:
     """Write what is not in the books yet, with regions and counters; return the frames that are new.
 
     A frame that is already there, or that comes twice in `rows`, changes nothing, not even with another capture time:
-    its first row stands. A PASS without a score within its limit is refused by the database (IntegrityError).
+    its first row stands. Writers take turns by camera and session, because no index of PostgreSQL sees that two rows
+    with different times are of one frame. A PASS without a score within its limit is refused by the database
+    (IntegrityError).
     """
     first: dict[FrameId, Inspected] = {}
     for row in rows:
         first.setdefault(row.id, row)
-    key = [inspections.c.camera, inspections.c.session, inspections.c.seq]
-    found = insert_new(connection, inspections, [_row(row) for row in first.values()], key)
-    new = {FrameId(*place) for place in found}
-    fresh = [row for frame, row in first.items() if frame in new]
+    take_turns(connection, {f"{camera} {session}" for camera, session, _ in first})
+    there = _there(connection, first)
+    missing = [row for frame, row in first.items() if frame not in there]
+    return write_into(connection, [_row(row)["captured_at"] for row in missing], lambda: _insert(connection, missing))
+
+
+def _there(connection: Connection, frames: Collection[FrameId]) -> set[FrameId]:
+    columns = select(*(inspections.c[name] for name in FrameId._fields))
+    return {FrameId(*found) for part in among(inspections, frames) for found in connection.execute(columns.where(part))}
+
+
+def _insert(connection: Connection, rows: Sequence[Inspected]) -> set[FrameId]:
+    key = [inspections.c[name] for name in FrameId._fields]
+    new = {FrameId(*found) for found in insert_new(connection, inspections, [_row(row) for row in rows], key)}
+    fresh = [row for row in rows if row.id in new]
     insert_new(connection, regions, [r for row in fresh for r in _region_rows(row)], list(regions.primary_key))
     add_up(connection, rollup_minute, [_count(row) for row in fresh])
     return new

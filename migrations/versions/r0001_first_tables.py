@@ -11,6 +11,8 @@ depends_on: str | None = None
 
 TIME = sa.DateTime(timezone=True)
 DOCUMENT = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+BY_TIME = "RANGE (captured_at)"
+BRIN = {"pages_per_range": 32, "autosummarize": "on"}
 COUNTED = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -163,7 +165,10 @@ def _inspections() -> None:
         sa.CheckConstraint(
             "verdict IN ('PASS','FAIL','REVIEW','INVALID','NO_VERDICT')", name=op.f("ck_inspections_verdict")
         ),
-        sa.PrimaryKeyConstraint("camera", "session", "seq", "captured_at", name=op.f("pk_inspections")),
+        sa.PrimaryKeyConstraint(
+            "camera", "session", "seq", "captured_at", name=op.f("pk_inspections"), postgresql_include=["verdict"]
+        ),
+        postgresql_partition_by=BY_TIME,
     )
     op.create_index(
         "inspections_attention",
@@ -173,7 +178,7 @@ def _inspections() -> None:
         sqlite_where=sa.text("verdict <> 'PASS'"),
     )
     op.create_index("inspections_camera", "inspections", ["camera", "captured_at"])
-    op.create_index("inspections_time", "inspections", ["captured_at"], postgresql_using="brin")
+    op.create_index("inspections_time", "inspections", ["captured_at"], postgresql_using="brin", postgresql_with=BRIN)
     if op.get_context().dialect.name == "sqlite":
         op.create_index("inspections_books", "inspections", ["camera", "session", "verdict", "seq"])
         op.create_index("inspections_identity", "inspections", ["camera", "session", "seq"], unique=True)
@@ -195,6 +200,7 @@ def _regions() -> None:
         sa.Column("peak", sa.Float(), nullable=False),
         sa.Column("mean", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("camera", "session", "seq", "captured_at", "number", name=op.f("pk_regions")),
+        postgresql_partition_by=BY_TIME,
     )
 
 

@@ -1,0 +1,127 @@
+"""PostgreSQL's partitions by time of capture: made ahead, made on demand, dropped by retention (streaming.md §4.3).
+
+A partition holds whole days UTC and is named after the first: inspections_20261124. Nothing else is called so, and no
+migration touches it. SQLite has none: there retention deletes rows.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from core.database import Database, take_turns
+from core.settings import DatabaseSettings
+from core.tables import inspections, regions
+
+TABLES = (inspections.name, regions.name)
+NAME = re.compile(rf"({'|'.join(TABLES)})_(\d{{8}})")
+DAY = timedelta(days=1)
+
+_MAKING = "partitions"
+_SPANS = """SELECT pg_get_expr(child.relpartbound, child.oid)
+    FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid WHERE inhparent = to_regclass(:parent)"""
+
+T = TypeVar("T")
+
+
+class Span(NamedTuple):
+    """What one partition holds: `start` <= captured_at < `end`."""
+
+    start: datetime
+    end: datetime
+
+
+def is_partitioned(connection: Connection) -> bool:
+    """Whether this database keeps its rows in partitions."""
+    return connection.dialect.name == "postgresql"
+
+
+def keep_ahead(database: Database, settings: DatabaseSettings, *, now: datetime) -> int:
+    """Make what is missing of the partitions for now and `partitions_ahead` more; return how many were made."""
+    with database.writing() as connection:
+        if not is_partitioned(connection):
+            return 0
+        days = timedelta(days=settings.partition_days)
+        return _cover(connection, Span(_day(now), _day(now) + days * (settings.partitions_ahead + 1)), days)
+
+
+def next_missing(connection: Connection, *, now: datetime) -> datetime | None:
+    """The first moment from now on that no partition would take; None where there are no partitions.
+
+    An alert is due when it is near: housekeeping no longer makes them. Writers then make one a day themselves.
+    """
+    if not is_partitioned(connection):
+        return None
+    return min(_gap(now, _spans(connection, table)) for table in TABLES)
+
+
+def write_into(connection: Connection, moments: Collection[datetime], write: Callable[[], T]) -> T:
+    """Run `write`, which inserts rows of these moments; where it finds no partition, make one and run it again."""
+    if not is_partitioned(connection):
+        return write()
+    try:
+        with connection.begin_nested():
+            return write()
+    except IntegrityError as problem:
+        if not _found_none(problem):
+            raise
+    for day in sorted({_day(moment) for moment in moments}):
+        _cover(connection, Span(day, day + DAY), DAY)
+    return write()
+
+
+def _cover(connection: Connection, wanted: Span, days: timedelta) -> int:
+    """Make partitions of `days` days wherever `wanted` has none; one process at a time, the others find them made."""
+    take_turns(connection, [_MAKING])
+    missing = [(table, hole) for table in TABLES for hole in holes(_spans(connection, table), wanted, days)]
+    for table, hole in missing:
+        _make(connection, table, hole)
+    return len(missing)
+
+
+def holes(spans: Collection[Span], wanted: Span, days: timedelta) -> Iterator[Span]:
+    """Where `wanted` is free of `spans`, in pieces of at most `days`. Pure."""
+    start = wanted.start
+    while (start := _gap(start, spans)) < wanted.end:
+        end = min([start + days, *(span.start for span in spans if span.start > start)])
+        yield Span(start, end)
+        start = end
+
+
+def _gap(moment: datetime, spans: Collection[Span]) -> datetime:
+    """The first moment from `moment` on that lies in no span."""
+    while holding := [span.end for span in spans if span.start <= moment < span.end]:
+        moment = max(holding)
+    return moment
+
+
+def _make(connection: Connection, table: str, span: Span) -> None:
+    """By CREATE and ATTACH: CREATE … PARTITION OF would wait for every open transaction of a writer.
+
+    One that retention detached and could not drop yet is attached again, with its rows.
+    """
+    name = f"{table}_{span.start:%Y%m%d}"
+    connection.execute(
+        text(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+    )
+    bounds = f"FROM ('{span.start.isoformat()}') TO ('{span.end.isoformat()}')"
+    connection.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {bounds}"))
+
+
+def _spans(connection: Connection, table: str) -> list[Span]:
+    found = connection.scalars(text(_SPANS), {"parent": table})
+    return [Span(*map(datetime.fromisoformat, re.findall(r"'([^']+)'", bounds))) for bounds in found]
+
+
+def _day(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _found_none(problem: IntegrityError) -> bool:
+    """PostgreSQL has one code for "no partition" and for a broken CHECK; only the latter names a constraint."""
+    told = problem.orig
+    name = getattr(getattr(told, "diag", None), "constraint_name", None)
+    return getattr(told, "pgcode", None) == "23514" and name is None
