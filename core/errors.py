@@ -4,6 +4,7 @@ FlawlineError
 ├── BadFrame            this picture cannot be judged               -> INVALID row, dead letter, go on
 │   └── NoIdentity      its envelope names no usable frame          -> rejected_frames row, dead letter, go on
 ├── StoreUnavailable    database, broker, blobs or disk             -> wait, keep the offset
+│   └── SpoolFull       a camera's spool has no room left           -> hold the picture, take no more, say so
 ├── BlobMissing         a picture or file that nobody stored, or   -> show it as gone; a model file: ModelUnusable
 │                       that retention has dropped
 ├── ModelUnusable       file missing, corrupt or of another kind    -> keep the model in use, or NO_VERDICT; never PASS
@@ -33,6 +34,10 @@ class NoIdentity(BadFrame):
 
 class StoreUnavailable(FlawlineError):
     """A database, broker, blob store or disk that does not answer now but may answer later."""
+
+
+class SpoolFull(StoreUnavailable):
+    """A camera's spool that holds as much as it may; it has room again once the broker takes what waits there."""
 
 
 class BlobMissing(FlawlineError):

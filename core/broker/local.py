@@ -17,15 +17,16 @@ from typing import Self
 
 from core import faults
 from core.broker.consumer import GroupConsumer
-from core.broker.local_log import LocalGroupLog, pack_headers, read_edges
+from core.broker.local_log import LocalGroupLog, pack_headers, read_edges, read_stored_at
 from core.broker.local_retention import retain_topic, tidy
 from core.broker.log_file import LogFile
-from core.broker.protocol import Lag, Partition, Topic
+from core.broker.protocol import Change, Lag, Partition, Topic
+from core.broker.topics import changes
 from core.errors import StoreUnavailable
 from core.messages import Headers
 
 MOST_VALUE_BYTES = 256 << 20
-_LONGEST_NS = 1 << 62
+LONGEST_NS = 1 << 62
 
 
 class LocalBroker(AbstractContextManager["LocalBroker"]):
@@ -46,15 +47,15 @@ class LocalBroker(AbstractContextManager["LocalBroker"]):
         self._lease_seconds, self._clock = lease_seconds, clock
         self._file = self._open()
 
-    def apply(self, topics: Iterable[Topic]) -> None:
+    def apply(self, topics: Iterable[Topic], *, dry_run: bool = False) -> list[Change]:
         """Make the topics exist with these retentions. Raises ValueError when partitions of an old one would change."""
         with self._file.writing() as raw:
-            known = dict(raw.execute("SELECT name, partitions FROM topics").fetchall())
-            for topic in topics:
-                partitions = known.get(topic.name, topic.partitions)
-                if partitions != topic.partitions or topic.partitions < 1:
-                    raise ValueError(f"topic {topic.name}: {partitions} partitions cannot become {topic.partitions}")
+            rows = raw.execute("SELECT name, partitions, retention_ns, retention_bytes FROM topics").fetchall()
+            known = {name: Topic(name, partitions, age / 1e9, size) for name, partitions, age, size in rows}
+            found = changes(known, topics)
+            for topic in () if dry_run else (change.topic for change in found):
                 _store_topic(raw, topic)
+        return found
 
     def producer(self) -> "LocalProducer":
         """A producer with a connection of its own; close it (or leave its `with`) to flush."""
@@ -81,8 +82,10 @@ class LocalBroker(AbstractContextManager["LocalBroker"]):
         with self._file.reading() as raw:
             committed = dict(raw.execute(query, (group, topic)).fetchall())
             edges = read_edges(raw, topic)
+            ends = {number: max(edge.first, committed.get(number, 0)) for number, edge in edges.items()}
+            since = {number: read_stored_at(raw, topic, number, end) for number, end in ends.items()}
         return [
-            Lag(Partition(topic, number), max(edge.first, committed.get(number, 0)), edge.next)
+            Lag(Partition(topic, number), ends[number], edge.next, since[number])
             for number, edge in sorted(edges.items())
         ]
 
@@ -126,7 +129,7 @@ def _store_topic(raw: Connection, topic: Topic) -> None:
     raw.execute(
         "INSERT INTO topics (name, partitions, retention_ns, retention_bytes) VALUES (?, ?, ?, ?) ON CONFLICT (name)"
         " DO UPDATE SET retention_ns = excluded.retention_ns, retention_bytes = excluded.retention_bytes",
-        (topic.name, topic.partitions, min(int(topic.retention_seconds * 1e9), _LONGEST_NS), topic.retention_bytes),
+        (topic.name, topic.partitions, min(int(topic.retention_seconds * 1e9), LONGEST_NS), topic.retention_bytes),
     )
     raw.executemany(
         "INSERT INTO logs (topic, number) VALUES (?, ?) ON CONFLICT DO NOTHING",

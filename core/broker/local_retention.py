@@ -63,11 +63,16 @@ def _drop_batch(raw: Connection, log: int, *, before: int, most: int, losses: di
         (log,),
     )
     losses |= {g: n for g, committed in groups if (n := unread(committed, first=first, kept_from=kept_from))}
-    raw.execute("DELETE FROM records WHERE log = ? AND position < ?", (log, kept_from))
-    raw.execute(
-        "UPDATE logs SET first = ?, bytes = bytes - ? WHERE id = ?", (kept_from, sum(h.size for h in gone), log)
-    )
+    drop_before(raw, log, kept_from)
     return len(gone)
+
+
+def drop_before(raw: Connection, log: int, kept_from: int) -> None:
+    """Let a partition start at `kept_from`; to be called in a transaction."""
+    total = "SELECT coalesce(sum(size), 0) FROM records WHERE log = ? AND position < ?"
+    (size,) = raw.execute(total, (log, kept_from)).fetchone()
+    raw.execute("DELETE FROM records WHERE log = ? AND position < ?", (log, kept_from))
+    raw.execute("UPDATE logs SET first = ?, bytes = bytes - ? WHERE id = ?", (kept_from, size, log))
 
 
 def tidy(file: LogFile, now: int) -> None:
