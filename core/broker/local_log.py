@@ -31,6 +31,16 @@ def read_edges(raw: Connection, topic: str) -> dict[int, Edges]:
     return {number: Edges(first, following) for number, first, following in rows}
 
 
+def read_stored_at(raw: Connection, topic: str, number: int, position: int) -> int | None:
+    """When the record at a position was stored, ns; None where there is none."""
+    query = (
+        "SELECT stored_at FROM records JOIN logs ON logs.id = records.log"
+        " WHERE topic = ? AND number = ? AND position = ?"
+    )
+    row = raw.execute(query, (topic, number, position)).fetchone()
+    return int(row[0]) if row else None
+
+
 class LocalGroupLog:
     """One topic of the local log as one group sees it. Owned by one thread, as its consumer is."""
 

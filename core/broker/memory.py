@@ -12,8 +12,9 @@ from typing import Self
 
 from core.broker.consumer import Edges, GroupConsumer
 from core.broker.groups import Group, Seat
-from core.broker.protocol import Lag, Message, Partition, Topic
+from core.broker.protocol import Change, Lag, Message, Partition, Topic
 from core.broker.retention import Head, outlived, unread
+from core.broker.topics import changes
 from core.errors import StoreUnavailable
 from core.messages import Headers
 
@@ -47,18 +48,15 @@ class MemoryBroker(AbstractContextManager["MemoryBroker"]):
         self._version = 0
         self._changed = threading.Condition(threading.RLock())
 
-    def apply(self, topics: Iterable[Topic]) -> None:
+    def apply(self, topics: Iterable[Topic], *, dry_run: bool = False) -> list[Change]:
         """Make the topics exist with these retentions. Raises ValueError when partitions of an old one would change."""
         with self.changing():
-            for topic in topics:
-                old = self._topics.get(topic.name, topic)
-                if old.partitions != topic.partitions or topic.partitions < 1:
-                    raise ValueError(
-                        f"topic {topic.name}: {old.partitions} partitions cannot become {topic.partitions}"
-                    )
+            found = changes(self._topics, topics)
+            for topic in () if dry_run else (change.topic for change in found):
                 self._topics[topic.name] = topic
                 for number in range(topic.partitions):
                     self._logs.setdefault(Partition(topic.name, number), _Log())
+        return found
 
     def producer(self) -> "MemoryProducer":
         """A producer; close it (or leave its `with`) to flush."""
@@ -75,7 +73,7 @@ class MemoryBroker(AbstractContextManager["MemoryBroker"]):
             seats = self._groups[topic, group].seats if (topic, group) in self._groups else {}
             logs = self.logs_of(self._known(topic).name)
             return [
-                Lag(Partition(topic, number), max(log.first, seats.get(number, Seat(0)).committed), log.next)
+                _lag(Partition(topic, number), log, seats.get(number, Seat(0)).committed)
                 for number, log in logs.items()
             ]
 
@@ -170,6 +168,12 @@ class MemoryBroker(AbstractContextManager["MemoryBroker"]):
         log.first = kept_from
         del log.records[: len(gone)]
         return len(gone)
+
+
+def _lag(part: Partition, log: _Log, committed: int) -> Lag:
+    committed = max(log.first, committed)
+    rest = log.records[committed - log.first :]
+    return Lag(part, committed, log.next, rest[0].stored_at if rest else None)
 
 
 class MemoryProducer(AbstractContextManager["MemoryProducer"]):

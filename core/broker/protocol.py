@@ -45,7 +45,11 @@ class Producer(AbstractContextManager["Producer"], Protocol):
     """Appends records. Between `send` and the return of `flush` a record may be lost with the process."""
 
     def send(self, topic: str, value: bytes, *, partition: int, key: str = "", headers: Headers = ()) -> None:
-        """Hand over one record. Raises ValueError for an unknown topic or partition."""
+        """Hand over one record.
+
+        Raises ValueError for an unknown topic or partition or a record that is too large, StoreUnavailable when so
+        much waits already that this record is not taken.
+        """
         ...
 
     def flush(self) -> None:
@@ -97,12 +101,24 @@ class Consumer(AbstractContextManager["Consumer"], Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One topic that is to be made, or kept otherwise. `before` is None for a new one."""
+
+    topic: Topic
+    before: Topic | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lag:
-    """How far a group is behind in one partition, in records."""
+    """How far a group is behind in one partition: in records, and since when.
+
+    since: the broker's time (ns UTC) of the oldest record that is not committed; None where there is none.
+    """
 
     partition: Partition
     committed: int
     end: int
+    since: int | None = None
 
     @property
     def records(self) -> int:
@@ -113,8 +129,11 @@ class Lag:
 class Broker(AbstractContextManager["Broker"], Protocol):
     """A durable log with topics, partitions and consumer groups."""
 
-    def apply(self, topics: Iterable[Topic]) -> None:
-        """Make the topics exist with these retentions. Raises ValueError when partitions of an old one would change."""
+    def apply(self, topics: Iterable[Topic], *, dry_run: bool = False) -> list[Change]:
+        """Make the topics exist with these retentions; return what that changed, or with `dry_run` would change.
+
+        Raises ValueError when partitions of an old one would change.
+        """
         ...
 
     def producer(self) -> Producer:
@@ -126,7 +145,7 @@ class Broker(AbstractContextManager["Broker"], Protocol):
         ...
 
     def lag(self, topic: str, *, group: str) -> list[Lag]:
-        """By partition. Raises StoreUnavailable."""
+        """By partition. Raises ValueError for an unknown topic, StoreUnavailable."""
         ...
 
     def retain(self) -> int:

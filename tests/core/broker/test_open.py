@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from core.broker.kafka import KafkaBroker
 from core.broker.local import LocalBroker
 from core.broker.memory import MemoryBroker
 from core.broker.open import open_broker
@@ -24,6 +25,15 @@ def test_memory_is_a_broker_of_this_process() -> None:
     assert isinstance(open_broker(Settings(broker=BrokerSettings(url="memory:"))), MemoryBroker)
 
 
-def test_a_broker_that_this_version_does_not_know_is_refused() -> None:
-    with pytest.raises(SettingsInvalid, match="kafka"):
-        open_broker(Settings(broker=BrokerSettings(url="kafka://host:9092")))
+def test_a_kafka_broker_connects_only_when_it_is_asked_something() -> None:
+    broker = open_broker(Settings(broker=BrokerSettings(url="kafka://nowhere.invalid:9092")))
+    assert isinstance(broker, KafkaBroker)
+    broker.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["kafka://", "kafka://host:port", "kafka://host:0", "kafka://a:1,,b:2", "rabbit://host"]
+)
+def test_a_url_that_names_no_broker_is_refused(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="FLAWLINE_BROKER__URL"):
+        open_broker(Settings(broker=BrokerSettings(url=url)))
