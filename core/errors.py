@@ -9,6 +9,8 @@ FlawlineError
 │                       that retention has dropped
 ├── ModelUnusable       file missing, corrupt or of another kind    -> keep the model in use, or NO_VERDICT; never PASS
 ├── SourceUnavailable   a camera, folder or video cannot be opened  -> try again, show the camera as lost
+├── BackupUnusable      a backup that is damaged, unfinished or not  -> restore another one; nothing was changed
+│                       one of ours
 ├── NotAllowed          the books do not permit this action         -> refuse it and say why
 └── SettingsInvalid     a name or value nobody can mean             -> refuse to start
 """
@@ -50,6 +52,10 @@ class ModelUnusable(FlawlineError):
 
 class SourceUnavailable(FlawlineError):
     """A camera, folder or video that cannot be read now."""
+
+
+class BackupUnusable(FlawlineError):
+    """A backup file that is damaged, unfinished, of a newer version, or not one at all."""
 
 
 class NotAllowed(FlawlineError):
