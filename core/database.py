@@ -91,13 +91,12 @@ class Database:
 
     @contextmanager
     def single(self) -> Iterator[Connection]:
-        """A connection on which each statement is a transaction of its own, for what may not run inside one.
+        """PostgreSQL: each statement is a transaction of its own, for what may not run inside one.
 
         Statements may last as long as they need. Raises StoreUnavailable.
         """
         with available(self._engine, writes=True), self._single.connect() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("SET statement_timeout = 0"))
             try:
                 yield connection
             finally:
@@ -194,6 +193,20 @@ def take_turns(connection: Connection, names: Iterable[str]) -> None:
     if connection.dialect.name == "postgresql" and (numbers := sorted(set(map(lock_number, names)))):
         locks = func.unnest(literal(numbers, postgresql.ARRAY(BigInteger))).column_valued("number")
         connection.execute(select(func.pg_advisory_xact_lock(locks))).all()
+
+
+def give_back_pages(connection: Connection, most: int = 2000) -> None:
+    """Let SQLite's file shrink by up to `most` of the pages that deleted rows left; PostgreSQL looks after itself.
+
+    A quarter of the file stays free: it is soon used again, and giving it back would be work lost.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    free, pages = (
+        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("freelist_count", "page_count")
+    )
+    for _ in range(min(most, free - pages // 4)):
+        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")  # the driver takes one step, so one page, at a time
 
 
 def lock_number(name: str) -> int:

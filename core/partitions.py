@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from core.database import Database, take_turns
+from core.database import Database, lock_number, take_turns
 from core.settings import DatabaseSettings
 from core.tables import inspections, regions
 
@@ -20,9 +20,14 @@ TABLES = (inspections.name, regions.name)
 NAME = re.compile(rf"({'|'.join(TABLES)})_(\d{{8}})")
 DAY = timedelta(days=1)
 
-_MAKING = "partitions"
+_MAKING, _DETACHING = "partitions", "detaching partitions"
 _SPANS = """SELECT pg_get_expr(child.relpartbound, child.oid)
     FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid WHERE inhparent = to_regclass(:parent)"""
+
+_HALF_DETACHED = """SELECT inhrelid::regclass::text FROM pg_inherits
+    WHERE inhparent = to_regclass(:parent) AND inhdetachpending"""
+_DETACHED = """SELECT relname FROM pg_class
+    WHERE relkind = 'r' AND NOT relispartition AND pg_table_is_visible(oid) ORDER BY relname"""
 
 T = TypeVar("T")
 
@@ -73,6 +78,28 @@ def write_into(connection: Connection, moments: Collection[datetime], write: Cal
     return write()
 
 
+def detach(database: Database, *, before: datetime) -> None:
+    """Take partitions that hold nothing since `before` out of their tables; `detached` lists them. For PostgreSQL.
+
+    Writers and readers go on meanwhile. One that was interrupted is finished first. Where another process is at it,
+    nothing happens. Raises StoreUnavailable, also when a transaction that looks at the table does not end.
+    """
+    with database.single() as connection:
+        turn = {"number": lock_number(_DETACHING)}
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(:number)"), turn):
+            return
+        for table in TABLES:
+            for name in connection.scalars(text(_HALF_DETACHED), {"parent": table}):
+                connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {name} FINALIZE"))
+            for span in sorted(span for span in _spans(connection, table) if span.end <= before):
+                connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {_name(table, span)} CONCURRENTLY"))
+
+
+def detached(connection: Connection) -> list[str]:
+    """Tables that were partitions; those of verdict rows stand first."""
+    return [name for name in connection.scalars(text(_DETACHED)) if NAME.fullmatch(name)]
+
+
 def _cover(connection: Connection, wanted: Span, days: timedelta) -> int:
     """Make partitions of `days` days wherever `wanted` has none; one process at a time, the others find them made."""
     take_turns(connection, [_MAKING])
@@ -103,12 +130,16 @@ def _make(connection: Connection, table: str, span: Span) -> None:
 
     One that retention detached and could not drop yet is attached again, with its rows.
     """
-    name = f"{table}_{span.start:%Y%m%d}"
+    name = _name(table, span)
     connection.execute(
         text(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
     )
     bounds = f"FROM ('{span.start.isoformat()}') TO ('{span.end.isoformat()}')"
     connection.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {bounds}"))
+
+
+def _name(table: str, span: Span) -> str:
+    return f"{table}_{span.start:%Y%m%d}"
 
 
 def _spans(connection: Connection, table: str) -> list[Span]:

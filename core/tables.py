@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import DateTime
 
-REVISION = "0002"  # the newest file of migrations/versions, which makes these tables
+REVISION = "0003"  # the newest file of migrations/versions, which makes these tables
 
 metadata = MetaData(
     naming_convention={
@@ -208,6 +208,17 @@ regions = Table(
     postgresql_partition_by=BY_TIME,
 )
 
+dropped_rows = Table(  # how many rows of `inspections` retention has dropped: a part that was judged stays counted
+    "dropped_rows",
+    metadata,
+    Column("camera", Text, primary_key=True),
+    Column("session", BigInteger, primary_key=True, autoincrement=False),
+    Column("verdict", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("newest_seq", BigInteger, nullable=False),
+    Column("before", UtcDateTime, nullable=False),  # all of them were captured before this
+)
+
 rejected_frames = Table(
     "rejected_frames",
     metadata,
@@ -309,6 +320,7 @@ __all__ = [
     "attempts",
     "audit_log",
     "cameras",
+    "dropped_rows",
     "inspections",
     "metadata",
     "models",

@@ -22,7 +22,8 @@ from tests.servers import postgres_of
 Fresh = Callable[[], AbstractContextManager[Database]]
 NewUrl = Callable[[], AbstractContextManager[str]]
 
-EMPTIED = ", ".join(table.name for table in metadata.sorted_tables)
+EMPTIED = "; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
+RESTARTED = "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -73,7 +74,7 @@ def emptied(each_url: NewUrl) -> Iterator[Database]:
 def fresh(each_url: NewUrl, emptied: Database) -> Fresh:
     """Opens an empty database at each call; for property tests, which need one per example.
 
-    On PostgreSQL it is one database that is emptied: quicker than a new one for each.
+    On PostgreSQL it is one database that is emptied, row by row: for so few rows far quicker than TRUNCATE.
     """
 
     @contextmanager
@@ -81,7 +82,7 @@ def fresh(each_url: NewUrl, emptied: Database) -> Fresh:
         with emptied.writing() as connection:
             server = connection.dialect.name == "postgresql"
             if server:
-                connection.execute(text(f"TRUNCATE {EMPTIED} RESTART IDENTITY"))
+                connection.execute(text(f"{EMPTIED}; {RESTARTED}"))
         if server:
             yield emptied
             return

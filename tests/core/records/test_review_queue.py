@@ -104,14 +104,3 @@ def test_an_item_carries_what_a_reviewer_is_shown(database: Database) -> None:
     assert (item.verdict, item.score, item.t_lo, item.t_hi) == (REVIEW, 0.7, LIMITS.t_lo, LIMITS.t_hi)
     assert (item.detail, item.width, item.height) == ("grey zone", 64, 48)
     assert {name: getattr(item, name) for name in keys} == keys
-
-
-def test_the_queue_is_found_by_the_index_of_what_needs_attention(books: Connection) -> None:
-    from core.records import review_queue
-    from core.tables import inspections
-
-    statement = select(inspections.c.seq).where(review_queue._open(Wanted())).order_by(inspections.c.captured_at)
-    plan = books.exec_driver_sql(
-        "EXPLAIN QUERY PLAN " + str(statement.compile(books, compile_kwargs={"literal_binds": True}))
-    ).all()
-    assert any("inspections USING INDEX inspections_attention" in step[3] for step in plan)

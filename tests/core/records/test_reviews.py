@@ -169,7 +169,7 @@ def test_the_database_itself_refuses_a_second_undo_and_a_row_that_is_neither(boo
     number = call(books, FIRST, GOOD, reviewer="ann", now=NOON)
     row = {"camera": "ring-top", "session": 1, "seq": 0, "captured_at": NOON, "defect_class": "", "reviewer": "ann"}
     row |= {"decided_at": NOON, "verdict": "FAIL"}
-    with pytest.raises(IntegrityError, match="call_or_undo"):
+    with pytest.raises(IntegrityError, match="call_or_undo"), books.begin_nested():
         books.execute(reviews.insert().values(row))
     books.execute(reviews.insert().values(row | {"undoes": number}))
     with pytest.raises(IntegrityError, match="undoes"):
