@@ -17,9 +17,10 @@ import json
 import os
 import tarfile
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +32,8 @@ DATABASE, LINE, BLOBS = "database", "line.toml", "blobs/"
 LIST, MANIFEST = "members.sha256", "manifest.json"
 CHUNK = 1 << 20
 MOST_MANIFEST = 16 << 20  # bytes
-_MODE = 0o600  # camera passwords and pictures of people's work are in it
+PARTIAL = ".flawline-partial"
+LEFT_ALONE = 86400.0  # s that a file half written may be somebody's who is still at it
 
 
 class ArchiveWriter:
@@ -66,7 +68,7 @@ class ArchiveWriter:
 
     def _write(self, name: str, file: IO[bytes], size: int) -> None:
         member = tarfile.TarInfo(name)
-        member.size, member.mode = size, _MODE
+        member.size, member.mode = size, 0o600
         self._tar.addfile(member, file)
 
 
@@ -76,11 +78,15 @@ def writing(path: Path) -> Iterator[ArchiveWriter]:
 
     Raises SettingsInvalid when `path` is taken, StoreUnavailable when it cannot be written, as on a full disk.
     """
-    if path.exists():
-        raise SettingsInvalid(f"{path} is there already; name another file, a backup is never written over")
-    scratch = path.with_name(f".{path.name}.partial")
+    scratch: Path | None = None
     try:
-        with scratch.open("xb", opener=_private) as file, tempfile.TemporaryFile(dir=path.parent) as listed:
+        _require_new(path)
+        _sweep(path.parent)
+        with (  # a temporary file is its owner's alone: camera passwords and people's work are in an archive
+            tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=PARTIAL, delete=False) as file,
+            tempfile.TemporaryFile(dir=path.parent) as listed,
+        ):
+            scratch = Path(file.name)
             with (
                 gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, filename="") as packed,
                 tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
@@ -88,24 +94,27 @@ def writing(path: Path) -> Iterator[ArchiveWriter]:
                 yield ArchiveWriter(tar, listed)
             file.flush()
             os.fsync(file.fileno())
-        os.link(scratch, path)  # unlike a rename it never replaces a file that came meanwhile
+        _require_new(path)
+        scratch.replace(path)
         _flush_folder(path.parent)
-    except FileExistsError as problem:
-        raise SettingsInvalid(f"{problem.filename} is there: another backup, running or cut off") from problem
     except OSError as problem:
         raise StoreUnavailable(f"{path} cannot be written: {problem}; nothing of it is kept") from problem
     finally:
-        scratch.unlink(missing_ok=True)
+        if scratch is not None:
+            with suppress(OSError):
+                scratch.unlink(missing_ok=True)
 
 
 def members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """Name and content of each member in turn. Raises BackupUnusable, also for a member that is none of ours."""
-    with _readable(path), tarfile.open(path, "r|gz") as tar:
+    with readable(path), gzip.open(path) as packed, tarfile.open(fileobj=packed, mode="r|") as tar:
         for member in tar:
             content = tar.extractfile(member) if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else None
             if content is None or not _is_ours(member.name):
                 raise BackupUnusable(f"{path}: member {member.name!r} has no place in a backup of flawline")
             yield member.name, content
+        while packed.read(CHUNK):  # to the very end, where gzip's own checksum is
+            pass
 
 
 def verify(path: Path) -> dict[str, Any]:
@@ -116,7 +125,7 @@ def verify(path: Path) -> dict[str, Any]:
         for name, content in members(path):
             if manifest is not None:
                 raise BackupUnusable(f"{path}: {name!r} comes after the manifest, which ends an archive")
-            with _readable(path):
+            with readable(path):
                 if name == MANIFEST:
                     manifest = _manifest(path, content.read(MOST_MANIFEST + 1))
                 elif name == LIST:
@@ -163,7 +172,8 @@ def _is_ours(name: str) -> bool:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a member is read into BackupUnusable, or StoreUnavailable for the disk's faults."""
     try:
         yield
     except FileNotFoundError as problem:
@@ -185,8 +195,17 @@ def _line(said: str, name: str) -> bytes:
     return f"{said}  {name}\n".encode()
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, _MODE)
+def _require_new(path: Path) -> None:
+    if path.exists():
+        raise SettingsInvalid(f"{path} is there already; name another file, a backup is never written over")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what backups that were killed left here a day ago or earlier."""
+    for left in folder.glob(f".*{PARTIAL}"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > LEFT_ALONE:
+                left.unlink()
 
 
 def _flush_folder(folder: Path) -> None:
