@@ -1,0 +1,181 @@
+"""Whatever comes in whatever order: nothing is accepted unproved, and every trigger ends in exactly one route."""
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from core.verdicts import GateAction, MachineVerdict, PhysicalRoute
+from tests.workers.gate.bench import MS, told, trigger
+from workers.gate.permission import Bypass, Permission
+from workers.gate.tracker import Commanded, Effect, Routed, Rules, Tracker
+
+CAMERAS = ("top", "side")
+WRAP = 1 << 32
+
+
+def messages() -> st.SearchStrategy[dict[str, Any]]:
+    """What a verdict message may say, mostly PASS; `captured_at` counts from the trigger."""
+    return st.fixed_dictionaries({
+        "verdict": st.sampled_from([*map(str, MachineVerdict), "PASS", "PASS", "PASS", "GOOD"]),
+        "score": st.sampled_from([0.1, 0.1, 0.1, 0.3, None]),
+        "is_late": st.sampled_from([False, False, True]),
+        "captured_at": st.sampled_from([0, 0, 300 * MS, 5000 * MS]),
+    })  # fmt: skip
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Drives a tracker with anything that may happen, and keeps its own, much simpler notes of what was proved."""
+
+    @initialize(
+        rules=st.builds(
+            Rules, cameras=st.sampled_from([frozenset(CAMERAS[:1]), frozenset(CAMERAS)]), budget=st.just(1000 * MS),
+            grace=st.just(100 * MS), confirm=st.just(500 * MS), has_sensor=st.booleans(), has_hold_lane=st.booleans(),
+            early=st.booleans(), most_in_flight=st.sampled_from([3, 256]), within_ms=st.sampled_from([0, 400]),
+        ),
+        last=st.sampled_from([None, 0, 5, WRAP - 2]),
+    )  # fmt: skip
+    def begin(self, rules: Rules, last: int | None) -> None:
+        self.set_up = rules
+        self.permission = Permission()
+        self.now = 0
+        self.permission.qualify(0)
+        self.tracker = Tracker(self.set_up, self.permission, last=last)
+        self.seq = last if last is not None else 7
+        self.frame = 0
+        self.triggers: list[tuple[str, int]] = []  # id and time, as the PLC announced them
+        self.proofs: list[tuple[str, str, int]] = []  # id, camera, time heard
+        self.commanded: Counter[int] = Counter()
+        self.routed: Counter[int] = Counter()
+        self.bypassing = False
+
+    def take(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            number = effect.part.number
+            if isinstance(effect, Commanded):
+                assert not self.routed[number], "told after its end"
+                self.commanded[number] += 1
+                if effect.decision.action is GateAction.ACCEPT:
+                    self.must_be_proved(effect)
+            else:
+                assert isinstance(effect, Routed)
+                self.routed[number] += 1
+                if effect.route is PhysicalRoute.ACCEPTED:
+                    assert effect.decision.verdict is MachineVerdict.PASS
+                    assert self.commanded[number] == 1
+
+    def must_be_proved(self, effect: Commanded) -> None:
+        part = effect.part
+        if effect.decision.route is PhysicalRoute.ACCEPTED_BYPASS:
+            assert self.bypassing
+            return
+        assert effect.decision.verdict is MachineVerdict.PASS
+        assert self.permission.is_qualified(self.now)
+        assert not self.permission.faults
+        for camera in self.set_up.cameras:
+            assert any(
+                (i, c) == (part.id, camera) and part.trigger.at <= at < part.trigger.at + self.set_up.budget
+                for i, c, at in self.proofs
+            ), f"{part.id} was accepted without a PASS of {camera} in time"
+        twins = [at for i, at in self.triggers if i == part.id and at >= part.trigger.at]
+        assert len(twins) == 1, "two parts under way by one id, and nobody can tell whose PASS it is"
+        assert self.now <= part.due + self.set_up.grace, "told when it was too late"
+
+    @rule(step=st.sampled_from([1, 1, 1, 1, 2, 5, 200, 0, -3, WRAP - 1]), lag=st.sampled_from([0, 0, 20, 2000]))
+    def announce(self, step: int, lag: int) -> None:
+        self.seq = (self.seq + step) % WRAP
+        at = max(0, self.now - lag * MS)
+        self.triggers.append((str(self.seq), at))
+        self.take(self.tracker.trigger(trigger(self.seq, at, utc=at), self.now))
+
+    @precondition(lambda self: self.triggers)
+    @rule(back=st.integers(0, 4), camera=st.sampled_from([*CAMERAS, "elsewhere"]), message=messages(),
+          again=st.booleans(), stale=st.sampled_from([False, False, False, True]))  # fmt: skip
+    def hear(self, back: int, camera: str, message: dict[str, Any], again: bool, stale: bool) -> None:
+        part_id, at = self.triggers[-1 - min(back, len(self.triggers) - 1)]
+        self.frame += not again
+        values = message | {"camera": camera, "seq": self.frame, "captured_at": at + message["captured_at"]}
+        if values["verdict"] == "PASS" and values["score"] == 0.1 and not values["is_late"] and not stale:
+            self.proofs.append((part_id, camera, self.now))
+        self.take(self.tracker.verdict(told(part_id, **values), self.now, is_stale=stale))
+
+    @rule(waits=st.tuples(*[st.sampled_from([0, 100, 600, 999, 1000])] * 2), then=st.sampled_from([0, 900, 1000, 1101]))
+    def good_part(self, waits: tuple[int, int], then: int) -> None:
+        """As most of a day goes: announced, seen by all cameras, told, acknowledged."""
+        self.announce(1, 0)
+        good = {"verdict": "PASS", "score": 0.1, "is_late": False, "captured_at": 0}
+        for camera, ms in zip(CAMERAS, waits, strict=True):
+            self.wait(ms)
+            self.hear(0, camera, good, again=False, stale=False)
+        self.wait(then)
+        self.look()
+
+    @rule(ms=st.sampled_from([0, 1, 10, 50, 99, 101, 500, 999, 1000, 1001, 3000]))
+    def wait(self, ms: int) -> None:
+        self.now += ms * MS
+
+    @rule()
+    def look(self) -> None:
+        self.take(self.tracker.tick(self.now))
+
+    @rule()
+    def clock_stands_back(self) -> None:
+        self.take(self.tracker.tick(max(0, self.now - 5000 * MS)))
+
+    @rule(number=st.integers(0, 40), clean=st.sampled_from([True, True, False]))
+    def acknowledge(self, number: int, clean: bool) -> None:
+        self.take(self.tracker.acknowledged(number, self.now, is_clean=clean))
+
+    @rule(number=st.integers(0, 40))
+    def cannot_tell(self, number: int) -> None:
+        self.take(self.tracker.undelivered(number, self.now))
+
+    @rule(back=st.integers(0, 5))
+    def confirm(self, back: int) -> None:
+        effects, _ = self.tracker.confirmed((self.seq - back) % WRAP, self.now)
+        self.take(effects)
+
+    @rule(yes=st.sampled_from([True, True, True, False]))
+    def qualify(self, yes: bool) -> None:
+        self.take(self.tracker.tick(self.now))
+        if yes:
+            self.permission.qualify(self.now)
+        else:
+            self.permission.disqualify()
+
+    @rule(detail=st.sampled_from(["", "", "", "the PLC is silent"]))
+    def fault(self, detail: str) -> None:
+        self.take(self.tracker.tick(self.now))
+        self.permission.fault("plc", detail)
+
+    @rule(ms=st.sampled_from([0, 0, 0, 2000]))
+    def bypass(self, ms: int) -> None:
+        self.take(self.tracker.tick(self.now))
+        if ms:
+            self.permission.allow(Bypass("b1", "lead", "camera cleaned", "two people look", self.now + ms * MS))
+        else:
+            self.permission.end_bypass()
+
+    @invariant()
+    def never_twice(self) -> None:
+        self.bypassing = self.permission.bypass(self.now) is not None
+        assert max([*self.commanded.values(), *self.routed.values()], default=0) <= 1
+
+    def teardown(self) -> None:
+        if not hasattr(self, "tracker"):
+            return
+        for _ in range(2):  # all deadlines, then all confirmations
+            self.now += 10_000 * MS
+            self.bypassing = self.permission.bypass(self.now) is not None
+            self.take(self.tracker.tick(self.now))
+        never_seen = sum(self.routed.values()) - len(self.triggers)
+        assert never_seen >= 0
+        assert set(self.routed) == set(range(len(self.triggers) + never_seen)), "each trigger has exactly one route"
+        assert self.tracker.in_flight == 0
+        assert self.tracker.next_due is None
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
