@@ -1,10 +1,8 @@
 """One suite for every database: `database` comes once per backend, empty and upgraded."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,47 +11,14 @@ from sqlalchemy import text
 
 import core.account_tables
 import core.alert_tables  # noqa: F401 - both put their tables on the metadata
-from cli.services.plant import Services
 from core.database import Database, open_database
 from core.tables import metadata
-from migrations.upgrade import upgrade
-from tests.servers import postgres_of
+from tests.core.conftest import NewUrl
 
 Fresh = Callable[[], AbstractContextManager[Database]]
-NewUrl = Callable[[], AbstractContextManager[str]]
 
 EMPTIED = "; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
 RESTARTED = "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
-
-
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def each_url(request: pytest.FixtureRequest) -> NewUrl:
-    """Gives an empty upgraded database at each call, once per kind of database."""
-    maker: NewUrl = request.getfixturevalue(f"new_{request.param}")
-    return maker
-
-
-@pytest.fixture(scope="session")
-def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> NewUrl:
-    folder = tmp_path_factory.mktemp("databases")
-    template = folder / "template.sqlite"
-    upgrade(f"sqlite:///{template}")
-    numbers = count()
-
-    @contextmanager
-    def made() -> Iterator[str]:
-        path = folder / f"{next(numbers)}.sqlite"
-        shutil.copy(template, path)
-        yield f"sqlite:///{path}"
-        for left in folder.glob(f"{path.name}*"):
-            left.unlink()
-
-    return made
-
-
-@pytest.fixture(scope="session")
-def new_postgresql(servers: Services, postgres_template: str) -> NewUrl:
-    return lambda: postgres_of(servers, template=postgres_template)
 
 
 @pytest.fixture
