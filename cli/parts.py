@@ -10,7 +10,7 @@ from core.broker.open import open_broker
 from core.broker.protocol import Broker, Topic
 from core.database import Database, open_database
 from core.line import Line
-from core.messages import CAMERAS, DEAD_LETTERS, FRAMES, VERDICTS
+from core.messages import CAMERAS, DEAD_LETTERS, FRAMES, ROUTES, VERDICTS
 from core.settings import Settings, read_settings
 from core.stop import Stop, stop_on_signals
 
@@ -57,7 +57,7 @@ def topics(settings: Settings, line: Line) -> list[Topic]:
     """The topics of a line; frames keep their order by camera, so their partitions are the line's."""
     age, size = settings.broker.retention_hours * 3600, settings.broker.retention_bytes
     wide = [Topic(FRAMES, line.partitions, age, size)]
-    narrow = [VERDICTS, CAMERAS, *DEAD_LETTERS.values()]
+    narrow = [VERDICTS, CAMERAS, ROUTES, *DEAD_LETTERS.values()]
     return wide + [Topic(name, 1, age, size) for name in narrow]
 
 

@@ -3,6 +3,7 @@
 `FrameCaptured`  topic `frames`:   value = the encoded picture, headers = the envelope
 `FrameInspected` topic `verdicts`: JSON, at-least-once, keyed by part
 `CameraReported` topic `cameras`:  JSON, the capture side's own books
+`PartRouted`     topic `routes`:   JSON, at-least-once, where a gate sent a part
 """
 
 import json
@@ -11,10 +12,10 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, NamedTuple, Self, get_origin
 
 from core.errors import BadFrame, NoIdentity
-from core.verdicts import InvalidReason, NoVerdictReason, RunType
+from core.verdicts import InvalidReason, MachineVerdict, NoVerdictReason, PhysicalRoute, RunType
 
-FRAMES, VERDICTS, CAMERAS = "frames", "verdicts", "cameras"
-DEAD_LETTERS = {FRAMES: "frames.dlq", CAMERAS: "cameras.dlq"}
+FRAMES, VERDICTS, CAMERAS, ROUTES = "frames", "verdicts", "cameras", "routes"
+DEAD_LETTERS = {FRAMES: "frames.dlq", CAMERAS: "cameras.dlq", ROUTES: "routes.dlq"}
 SCHEMA = 1
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -206,16 +207,110 @@ class CameraReported:
         return told
 
 
+class RouteId(NamedTuple):
+    """The identity of a route: one run of a gate, and the count of its triggers."""
+
+    gate: str
+    session: int
+    number: int
+
+    def __str__(self) -> str:
+        """The idempotency key of everything that is told of the part."""
+        return f"{self.gate}-{self.session}-{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRouted:
+    """A gate is done with a part; exactly one for each trigger. Times ns UTC, 0 = it never came to that.
+
+    gate, session, number: which gate, the start of its process, its how manieth trigger. trigger_seq: the PLC's own
+    number, which may come again. verdict and reason: what the gate acted on, and `score`, `t_lo`, `model` of the view
+    that decided. action: what the PLC was told, "" = nothing. frames: the pictures that were weighed, each [camera,
+    session, seq, captured_at]. bypass: the bypass that was active, "" = none. line_state and flags (NOT_QUALIFIED,
+    BYPASS, STOP_REQUEST, FAULT, CHALLENGE_DUE, with commas) and alarms (kinds, with commas) are the gate's own then.
+    """
+
+    gate: str
+    session: int
+    number: int
+    station: str
+    product: str
+    part_id: str
+    trigger_seq: int
+    lot: str
+    triggered_at: int
+    commanded_at: int
+    routed_at: int
+    deadline_ms: int
+    verdict: str
+    reason: str
+    detail: str
+    action: str
+    route: str
+    score: float | None = None
+    t_lo: float | None = None
+    model: str = ""
+    frames: list[list[Any]] = field(default_factory=list)
+    bypass: str = ""
+    line_state: str = ""
+    flags: str = ""
+    alarms: str = ""
+    schema: int = SCHEMA
+
+    @property
+    def id(self) -> RouteId:
+        """By which subscribers drop duplicates."""
+        return RouteId(self.gate, self.session, self.number)
+
+    @property
+    def frame_ids(self) -> list[FrameId]:
+        """The identities of the pictures that were weighed."""
+        return [FrameId(camera, session, seq) for camera, session, seq, _ in self.frames]
+
+    def to_json(self) -> bytes:
+        """The message's value."""
+        return _json(self)
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Self:
+        """Read the message back. Raises BadFrame for anything else."""
+        told = cls(**_fields_of(cls, value))
+        numbers = (told.session, told.number, told.trigger_seq, told.triggered_at, told.commanded_at, told.routed_at)
+        try:
+            MachineVerdict(told.verdict)
+            PhysicalRoute(told.route)
+        except ValueError as problem:
+            raise BadFrame(f"not a PartRouted message: {problem}") from problem
+        if not told.gate or not all(map(_is_count, numbers)) or not all(map(_is_frame, told.frames)):
+            raise BadFrame(f"not a PartRouted message: {told.gate!r:.80} {numbers} {told.frames!r:.200}")
+        return told
+
+
+def _is_count(number: object) -> bool:
+    """A number that every database takes."""
+    return type(number) is int and 0 <= number < _LATEST_NS
+
+
+def _is_frame(found: object) -> bool:
+    """Camera, session, seq, captured_at."""
+    if not (isinstance(found, list) and len(found) == 4 and isinstance(found[0], str) and found[0]):
+        return False
+    return all(map(_is_count, found[1:]))
+
+
 def _is_minute(counts: object) -> bool:
     """Start in ns, triggered, captured: numbers that every database takes."""
-    return isinstance(counts, list) and len(counts) == 3 and all(type(n) is int and 0 <= n < _LATEST_NS for n in counts)
+    return isinstance(counts, list) and len(counts) == 3 and all(map(_is_count, counts))
 
 
-def _json(message: FrameInspected | CameraReported) -> bytes:
+Told = FrameInspected | CameraReported | PartRouted
+
+
+def _json(message: Told) -> bytes:
     return json.dumps(asdict(message), separators=(",", ":"), allow_nan=False).encode()
 
 
-def _fields_of(kind: type[FrameInspected] | type[CameraReported], value: bytes) -> dict[str, Any]:
+def _fields_of(kind: type[Told], value: bytes) -> dict[str, Any]:
     try:
         found = json.loads(value)
         known: dict[str, Any] = {f.name: list if get_origin(f.type) is list else f.type for f in fields(kind)}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BadFrame, NoIdentity
-from core.messages import CameraReported, FrameCaptured, FrameInspected
+from core.messages import CameraReported, FrameCaptured, FrameId, FrameInspected, PartRouted, RouteId
 from core.times import ns_of, utc_of
 
 FRAME = FrameCaptured(
@@ -134,3 +134,28 @@ def test_times_are_cut_to_microseconds_and_never_rounded(ns: int) -> None:
 
 def test_a_time_that_floats_would_move_is_exact() -> None:
     assert utc_of(1_764_000_000_123_456_999).microsecond == 123456
+
+
+ROUTED = PartRouted(
+    gate="reject-1", session=9, number=3, station="s", product="ring", part_id="17", trigger_seq=17, lot="",
+    triggered_at=1, commanded_at=2, routed_at=3, deadline_ms=2230, verdict="PASS", reason="", detail="", action="ACCEPT",
+    route="ACCEPTED", score=0.1, t_lo=0.2, frames=[["top", 5, 7, 1], ["side", 6, 8, 2]],
+)  # fmt: skip
+
+
+def test_a_route_survives_its_message_and_knows_its_pictures() -> None:
+    assert PartRouted.from_json(ROUTED.to_json()) == ROUTED
+    assert ROUTED.id == RouteId("reject-1", 9, 3)
+    assert str(ROUTED.id) == "reject-1-9-3"
+    assert ROUTED.frame_ids == [FrameId("top", 5, 7), FrameId("side", 6, 8)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"gate": ""}, {"session": -1}, {"number": 1 << 62}, {"verdict": "GOOD"}, {"route": "AWAY"}, {"trigger_seq": True},
+     {"frames": [["top", 5, 7]]}, {"frames": [["", 5, 7, 1]]}, {"frames": [["top", 5, "7", 1]]}, {"frames": ["top"]},
+     {"score": "high"}, {"schema": 2}],
+)  # fmt: skip
+def test_a_route_that_nobody_can_mean_is_a_bad_message(wrong: dict[str, object]) -> None:
+    with pytest.raises(BadFrame):
+        PartRouted.from_json(json.dumps(json.loads(ROUTED.to_json()) | wrong).encode())
