@@ -1,26 +1,26 @@
 """What the pages show of this minute: a cache that may vanish at any time, and that nobody waits for.
 
-All of it can be read from the database too; a lost cache costs a query, never a verdict. So nothing here raises:
-what fails is counted, and left alone for some seconds.
+All of it can be read from the database and the picture store too; a lost cache costs a query, never a verdict. So
+nothing here raises: what fails is counted, and left alone for some seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from core.messages import FrameInspected
+from core.metrics import Metrics
 from core.settings import Settings
+
+if TYPE_CHECKING:  # a process that only beats needs no database
+    from core.records.inspections import Inspected
 
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """A verdict that is in the books, with the keys of its pictures and a small JPEG to show at once."""
+    """A row that is new in the books, and the JPEG that was kept under its `thumb`, where one was."""
 
-    verdict: FrameInspected
-    picture: str | None = None
-    thumb: str | None = None
-    heat: str | None = None
+    row: "Inspected"
     small: bytes | None = None
 
 
@@ -35,18 +35,18 @@ class Beat:
 
 
 class Live(AbstractContextManager["Live"], Protocol):
-    """A cache beside the database. No method raises; readers get None or nothing where it does not answer."""
+    """A cache beside the database. No method raises; where it does not answer, readers get None or nothing."""
 
     def show(self, glimpses: Sequence[Glimpse]) -> None:
-        """Put verdicts on show, after their transaction; the newest of a camera replaces older ones."""
+        """Put rows on show, after their transaction; the newest of a camera by its capture stays."""
         ...
 
-    def latest(self, camera: str, *, most: int = 1) -> list[Glimpse] | None:
-        """A camera's newest verdicts, newest first, without their small pictures; None when it does not answer."""
+    def newest(self, cameras: Sequence[str]) -> "Mapping[str, Inspected]":
+        """By camera, the newest row, where one was shown within seconds; for others ask the database."""
         ...
 
-    def small(self, camera: str) -> bytes | None:
-        """The JPEG of the camera's newest verdict."""
+    def small(self, key: str) -> bytes | None:
+        """The JPEG that was kept under this key within seconds; None where the picture store is to be asked."""
         ...
 
     def beat(self, beat: Beat) -> None:
@@ -54,7 +54,7 @@ class Live(AbstractContextManager["Live"], Protocol):
         ...
 
     def beats(self) -> list[Beat] | None:
-        """The processes that live; None when it does not answer."""
+        """The processes that live, by role and name; None when it does not answer."""
         ...
 
     def models_changed(self) -> None:
@@ -76,14 +76,14 @@ class NoLive(AbstractContextManager["NoLive"]):
     def show(self, glimpses: Sequence[Glimpse]) -> None:
         """Nothing to do."""
 
-    def latest(self, camera: str, *, most: int = 1) -> list[Glimpse] | None:
-        """Never answers."""
-        del camera, most
-        return None
+    def newest(self, cameras: Sequence[str]) -> "Mapping[str, Inspected]":
+        """Knows none."""
+        del cameras
+        return {}
 
-    def small(self, camera: str) -> bytes | None:
-        """Never answers."""
-        del camera
+    def small(self, key: str) -> bytes | None:
+        """Knows none."""
+        del key
         return None
 
     def beat(self, beat: Beat) -> None:
@@ -105,10 +105,11 @@ class NoLive(AbstractContextManager["NoLive"]):
         """Nothing to do."""
 
 
-def open_live(settings: Settings) -> Live:
-    """The cache at `live.url`; it need not answer."""
+def open_live(settings: Settings, metrics: Metrics | None = None) -> Live:
+    """The cache at `live.url`; it need not answer. Raises SettingsInvalid for a URL that nobody can mean."""
     if settings.live.url == "none:":
         return NoLive()
     from core.redis_live import RedisLive  # only where it is used: one machine needs no Redis client
 
-    return RedisLive(settings.live.url)
+    prefix = f"flawline:{settings.broker.prefix}"  # several lines may share a Redis as they share a Kafka
+    return RedisLive(settings.live.url, prefix=prefix, metrics=metrics)

@@ -1,7 +1,7 @@
 """Blobs in any S3 store, through obstore (streaming.md §5)."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -64,7 +64,9 @@ class S3Blobs:
                 failed.set()
                 raise
 
-        for done in [self._pool.submit(put, key) for key in last]:
+        puts = [self._pool.submit(put, key) for key in last]
+        wait(puts)
+        for done in puts:
             done.result()
 
     def get(self, key: str) -> bytes:

@@ -159,7 +159,7 @@ class Inspector:
             self._metrics.inspected(told[id_])
         if old:
             self._metrics.repeated(len(old))
-        self._stores.live.show([_glimpse(told[id_], kept[id_]) for id_ in rows if id_ in new])
+        self._stores.live.show([Glimpse(row, kept[id_].small) for id_, row in rows.items() if id_ in new])
 
     def _keep(self, taken: Sequence[Taken], judgements: Sequence[Judgement]) -> dict[FrameId, Kept]:
         """Store what is kept of each frame, the first of equal ones."""
@@ -194,10 +194,6 @@ class Inspector:
     def _publish(self, verdict: FrameInspected) -> None:
         key = verdict.part_id or str(verdict.id)
         self._stores.verdicts.send(VERDICTS, verdict.to_json(), partition=0, key=key)
-
-
-def _glimpse(verdict: FrameInspected, kept: Kept) -> Glimpse:
-    return Glimpse(verdict, picture=kept.picture, thumb=kept.thumb, heat=kept.heat, small=kept.small)
 
 
 def _outcome(one: Taken, judgement: Judgement) -> Outcome:
