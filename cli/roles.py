@@ -146,7 +146,7 @@ def _signs(settings: Settings, role: str, name: str, *, within: float = HANGS_AF
     metrics = open_metrics(settings.metrics, role=role, name=name)
     health = Health(within=within)
     who = role if name in {"", role} else f"{role} {name}"
-    with serve_health(settings.metrics, metrics, health, who=who), open_live(settings) as live:
+    with serve_health(settings.metrics, metrics, health, who=who), open_live(settings, metrics) as live:
         yield Signs(role, name or role, metrics=metrics, health=health, live=live)
 
 
