@@ -90,26 +90,14 @@ def run_housekeeping(*, supervised: bool) -> None:
 
 def run_capture(camera: str, line_file: Path | None, *, supervised: bool) -> None:
     """Take one camera's pictures into the log until asked to stop or the source ends."""
-    from ingest.capture import Capture
-    from ingest.sources import open_source
+    from cli.capturing import capture_camera
 
     settings, stop = _begin(supervised=supervised)
     line = read_line(line_file or settings.line_path)
-    taken = line.find(camera)
-    with ExitStack() as stack:
-        broker = stack.enter_context(parts.broker(settings))
-        producer = stack.enter_context(broker.producer())
-        source = stack.enter_context(open_source(taken.source, notes=settings.data / "taken", owner=camera))
-        capture = Capture(
-            taken,
-            source,
-            producer,
-            partition=line.partition_of(camera),
-            pictures=settings.pictures,
-            stop=stop,
-        )
-        capture.run()
-    if not capture.ended:
+    with _signs(settings, "capture", camera) as signs:
+        signs.metrics.cameras([camera])
+        ended = capture_camera(settings, line, camera, stop=stop, signs=signs)
+    if not ended:
         raise SystemExit(STOPPED)
 
 

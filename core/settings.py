@@ -123,7 +123,11 @@ class PictureSettings(BaseModel):
 
     model_config = FROZEN
     max_pixels: int = Field(default=64_000_000, ge=1, description="larger pictures are INVALID, never decoded")
-    inline_max_bytes: int = Field(default=5_000_000, ge=1 << 10, description="largest picture that the log takes")
+    inline_max_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="larger pictures go through the blob store; 0: 1 MB on Kafka, 5 MB in the local log",
+    )
 
 
 class WorkerSettings(BaseModel):
@@ -169,6 +173,11 @@ class Settings(BaseSettings):
     def on_kafka(self) -> bool:
         """Whether frames travel through Kafka; then each camera has a spool."""
         return self.broker.url.startswith("kafka:")
+
+    @property
+    def inline_bytes(self) -> int:
+        """The largest picture that travels in the log itself."""
+        return self.pictures.inline_max_bytes or (1_000_000 if self.on_kafka else 5_000_000)
 
     @property
     def spool_folder(self) -> Path:

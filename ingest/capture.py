@@ -2,19 +2,25 @@
 
 import hashlib
 import logging
+import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from core import faults
 from core.broker.protocol import Producer
+from core.broker.spool import SpooledProducer
+from core.broker.spool_watch import SpoolReport
+from core.clock import ClockWatch, boot
 from core.errors import SourceUnavailable, StoreUnavailable
 from core.line import Camera
 from core.messages import CAMERAS, FRAMES, CameraReported, FrameCaptured
-from core.settings import PictureSettings
+from core.metrics import Metrics
 from core.stop import Stop
 from ingest.encoder import Codec
 from ingest.gate import Gate
 from ingest.minutes import MinuteCounts
+from ingest.outlet import Outlet
 from ingest.preparing import prepare
 from ingest.sources.source import Claim, Grabbed, Source, SourceState
 
@@ -34,6 +40,7 @@ class _Held:
     frame: FrameCaptured
     value: bytes
     claimed: bool = False
+    placed: bool = False
     sent: bool = False
 
 
@@ -41,25 +48,20 @@ class Capture:
     """Takes the pictures of one camera from an opened source into topic `frames`.
 
     A picture is safe when the producer's flush returns; until then it is held and tried again, and nothing more is
-    read: files wait, a live camera counts the triggers that pass meanwhile. The session is the time of construction
-    in ns; numbers run from 0 and skip those triggers, so that each shows as a gap. `codec` may be set before the
-    first step.
+    read: files wait, a live camera counts the triggers that pass meanwhile. Numbers run from 0 in a session and skip
+    those triggers, so that each shows as a gap. `codec` may be set before the first step.
     """
 
     def __init__(
-        self,
-        camera: Camera,
-        source: Source,
-        producer: Producer,
-        *,
-        partition: int,
-        pictures: PictureSettings,
-        stop: Stop,
-    ) -> None:
+        self, camera: Camera, source: Source, producer: Producer, outlet: Outlet,
+        *, stop: Stop, metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
         self._camera, self._source, self._producer = camera, source, producer
-        self._partition, self._pictures, self._stop = partition, pictures, stop
+        self._outlet, self._stop = outlet, stop
+        self._metrics = metrics or Metrics()
+        self._clock = ClockWatch()
         self.codec = Codec.JPEG
-        self.session = time.time_ns()
+        self.session = outlet.session or time.time_ns()
         self.triggered = 0
         self.captured = 0
         self._minutes = MinuteCounts()
@@ -69,16 +71,21 @@ class Capture:
         self._report_due = time.monotonic()
         self._report_stuck = False
         self._backoff = FIRST_BACKOFF
+        self._waits_for = ""  # a store that is away, or the source
 
     @property
     def ended(self) -> bool:
         """Whether the source has no more pictures and the last one is in the log."""
         return self._held is None and self._source.state is SourceState.ENDED
 
-    def run(self) -> None:
-        """Take pictures until asked to stop or the source ends, then write the last report."""
+    def run(self, turned: Callable[[str], None] = lambda _: None) -> None:
+        """Take pictures until asked to stop or the source ends, then write the last report.
+
+        turned: told after each turn what it waits for, in words; "" while all is well.
+        """
         while not self._stop.asked and not self.ended:
             self.step()
+            turned(self._waits_for)
         self.finish()
 
     def step(self, timeout: float = 0.5) -> bool:
@@ -108,23 +115,22 @@ class Capture:
             return None
         if grabbed is None:
             return None
-        self._trouble = ""
+        self._trouble = self._waits_for = ""
         claim = grabbed.again
         if claim is None:
             self.triggered += grabbed.missed
-            claim = Claim(self.session, self.triggered, grabbed.captured_at or time.time_ns())
+            if not grabbed.captured_at:
+                grabbed = replace(grabbed, captured_at=time.time_ns(), monotonic_at=time.monotonic_ns())
+            claim = Claim(self.session, self.triggered, grabbed.captured_at)
             self.triggered += 1
             self._minutes.trigger(claim.captured_at, 1 + grabbed.missed)
         return self._prepare(grabbed, claim)
 
     def _prepare(self, grabbed: Grabbed, claim: Claim) -> _Held:
-        """The picture in its envelope."""
+        """The picture in its envelope; its time was stamped once and is carried from here on."""
         # a picture that is taken again after a crash belongs to another session: no neighbour to compare it with
         gate = self._gate if grabbed.again is None else None
-        limits = self._pictures
-        ready = prepare(
-            grabbed, gate, codec=self.codec, max_pixels=limits.max_pixels, most_bytes=limits.inline_max_bytes
-        )
+        ready = prepare(grabbed, gate, codec=self.codec, max_pixels=self._outlet.max_pixels)
         camera = self._camera
         frame = FrameCaptured(
             station=camera.station,
@@ -143,20 +149,26 @@ class Capture:
             gate=ready.gate.reason or "",
             gate_detail=ready.gate.detail,
             sha256=hashlib.sha256(ready.value).hexdigest(),
+            boot=boot() if grabbed.monotonic_at else "",
+            monotonic_at=grabbed.monotonic_at,
         )
         return _Held(grabbed, frame, ready.value, claimed=grabbed.again is not None)
 
     def _append(self, held: _Held) -> bool:
-        """Claim, send and flush, going on where the last try stopped; True when the picture is safe."""
+        """Claim, place, send and flush, going on where the last try stopped; True when the picture is safe."""
         frame = held.frame
+        size = len(held.value) or frame.blob_bytes
         try:
             if not held.claimed:
                 self._source.claim(held.grabbed, Claim(frame.session, frame.seq, frame.captured_at))
                 held.claimed = True
+            if not held.placed:
+                held.frame, held.value = self._outlet.place(frame, held.value)
+                held.placed = True
             if not held.sent:
                 # a failed flush keeps the record in the producer: it must not be handed over twice
                 self._producer.send(
-                    FRAMES, held.value, partition=self._partition, key=frame.camera, headers=frame.headers()
+                    FRAMES, held.value, partition=self._outlet.partition, key=frame.camera, headers=held.frame.headers()
                 )
                 held.sent = True
             self._producer.flush()
@@ -165,8 +177,9 @@ class Capture:
             return False
         faults.reach("capture_after_append")
         self._held = None
-        self._backoff = FIRST_BACKOFF
+        self._backoff, self._waits_for = FIRST_BACKOFF, ""
         self._source.done(held.grabbed)
+        self._metrics.captured(frame.camera, size)
         if held.grabbed.again is None:
             self.captured += 1
             self._minutes.capture(frame.captured_at)
@@ -179,7 +192,7 @@ class Capture:
         self._report_due = time.monotonic() + REPORT_SECONDS
         if self._report_stuck and not self._flushed():
             return
-        source = self._source
+        source, spool = self._source, self._spool_report()
         state = state or (SourceState.LOST if self._trouble else source.state)
         report = CameraReported(
             camera=self._camera.name,
@@ -193,8 +206,16 @@ class Capture:
             reconnects=source.reconnects,
             reported_at=time.time_ns(),
             minutes=self._minutes.newest(),
+            spool_bytes=spool.size,
+            spool_oldest_ms=spool.oldest_ms,
+            diverted=spool.diverted,
+            alarm="\n".join(filter(None, (spool.alarm, self._clock.look()))),
+            host=socket.gethostname(),
         )
         self._send_report(report)
+
+    def _spool_report(self) -> SpoolReport:
+        return self._producer.report() if isinstance(self._producer, SpooledProducer) else SpoolReport()
 
     def _report_old(self, frame: FrameCaptured) -> None:
         """A picture taken again after a crash was the last of its session: all up to it are captured now."""
@@ -233,6 +254,7 @@ class Capture:
         """Back off for a while that doubles, cut short by a request to stop."""
         if self._backoff == FIRST_BACKOFF:
             _log.warning("%s: %s; trying again", self._camera.name, problem)
+        self._waits_for = str(problem)
         until = time.monotonic() + self._backoff
         while not self._stop.asked and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))

@@ -9,8 +9,6 @@ from core.errors import BadFrame
 from ingest.pictures import Picture
 
 QUALITY = 95
-SMALLER_QUALITIES = (85, 70, 50)
-"""What is tried in turn for a picture that is too large for the log at QUALITY."""
 
 
 class Codec(StrEnum):
@@ -31,22 +29,9 @@ def encode_png(picture: Picture) -> bytes:
     return _encode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
 
 
-def encode(picture: Picture, codec: Codec, *, most_bytes: int) -> bytes:
-    """The picture in at most `most_bytes`: a larger JPEG is packed harder. Raises BadFrame when none fits."""
-    if codec is Codec.PNG:
-        found = encode_png(picture)
-        if len(found) <= most_bytes:
-            return found
-    else:
-        for quality in (QUALITY, *SMALLER_QUALITIES):
-            found = encode_jpeg(picture, quality=quality)
-            if len(found) <= most_bytes:
-                return found
-    height, width = picture.shape[:2]
-    raise BadFrame(
-        f"{width}x{height} px are {len(found)} bytes as {codec}, the log takes {most_bytes}; "
-        "use a smaller picture or raise pictures.inline_max_bytes"
-    )
+def encode(picture: Picture, codec: Codec) -> bytes:
+    """The picture in its travelling form. Raises BadFrame when it cannot be encoded."""
+    return encode_png(picture) if codec is Codec.PNG else encode_jpeg(picture)
 
 
 def _encode(suffix: str, picture: Picture, options: list[int]) -> bytes:

@@ -22,7 +22,6 @@ from core.broker.spool_watch import SpoolReport, SpoolWatch
 from core.errors import SettingsInvalid, SpoolFull, StoreUnavailable
 from core.messages import Headers
 from core.metrics import Metrics
-from core.stop import Stop
 from core.verdicts import NoVerdictReason
 
 _log = logging.getLogger(__name__)
@@ -102,11 +101,10 @@ class SpooledProducer(AbstractContextManager["SpooledProducer"]):
         with self._lock:
             return self._watch.report()
 
-    def settle(self, stop: Stop) -> None:
-        """Return when nothing waits in the spool any more, or when asked to stop."""
+    def settled(self, timeout: float) -> bool:
+        """Whether nothing waits in the spool, within `timeout` seconds."""
         with self._lock:
-            while not (self._straight or stop.asked or self._broken):
-                self._lock.wait(0.2)
+            return self._lock.wait_for(lambda: self._straight or self._broken, timeout) and not self._broken
 
     def close(self) -> None:
         """Flush, forward for a while what waits, and let go; what is left stays in the spool for the next start."""

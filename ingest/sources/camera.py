@@ -69,7 +69,7 @@ class CameraSource:
         self._fresh = threading.Condition()
         self._thread: threading.Thread | None = None
         self._newest: MatLike | None = None
-        self._newest_at = 0
+        self._newest_at = 0, 0  # ns: on the wall clock and on the monotonic one
         self._count = 0  # frames so far; guarded by _fresh, as are the fields around it
         self._read_count = 0
         self._last_frame = time.monotonic()
@@ -129,7 +129,9 @@ class CameraSource:
         overdue = self._pace.passed()
         missed = overdue if self._rate > 0 else passed
         picture: Picture = np.asarray(cv2.cvtColor(newest, cv2.COLOR_BGR2RGB), np.uint8)
-        return Grabbed(picture=picture, name=self._name, missed=missed, captured_at=taken_at)
+        return Grabbed(
+            picture=picture, name=self._name, missed=missed, captured_at=taken_at[0], monotonic_at=taken_at[1]
+        )
 
     def claim(self, grabbed: Grabbed, claim: Claim) -> None:
         """A live frame cannot be taken again."""
@@ -186,7 +188,7 @@ class CameraSource:
                 _log.info("%s: connected, %dx%d px", self._name, *size)
             self._size, self._problem = size, ""
             self._newest = frame if frame.ndim == 3 else np.repeat(frame[..., None], 3, axis=2)
-            self._newest_at = time.time_ns()
+            self._newest_at = time.time_ns(), time.monotonic_ns()
             self._count += 1
             self._last_frame = time.monotonic()
             self._fresh.notify_all()

@@ -36,7 +36,7 @@ class Grabbed:
     part_id: the part's own number where the source knows one. missed: triggers that passed unread just before this
     one. key: the source's own handle for `claim` and `done`. again: set when this picture was claimed before a crash;
     it must keep that identity. problem: why the bytes are missing or incomplete, in words. captured_at: ns UTC where
-    the source knows it better than the reader, else 0.
+    the source knows it better than the reader, else 0; monotonic_at: the same moment on the monotonic clock, ns.
     """
 
     encoded: bytes = b""
@@ -48,6 +48,7 @@ class Grabbed:
     again: Claim | None = None
     problem: str = ""
     captured_at: int = 0
+    monotonic_at: int = 0
 
 
 class Source(AbstractContextManager["Source"], Protocol):

@@ -11,19 +11,19 @@ from core.broker.memory import MemoryBroker
 from core.broker.protocol import Message, Topic
 from core.line import Camera
 from core.messages import CAMERAS, FRAMES, CameraReported, FrameCaptured
-from core.settings import PictureSettings
 from core.stop import Stop
 from core.verdicts import InvalidReason
 from ingest.capture import Capture
 from ingest.encoder import Codec
 from ingest.gate import GateLimits
+from ingest.outlet import Outlet
 from ingest.pictures import decode
 from ingest.simulator import Simulator
 from ingest.sources import open_source
 from ingest.sources.folder import FolderSource
 from ingest.sources.source import Claim, Grabbed, Source, SourceState
 
-LIMITS = PictureSettings(max_pixels=4_000_000, inline_max_bytes=2_000_000)
+OUTLET = Outlet(partition=2, max_pixels=4_000_000)
 
 
 @pytest.fixture
@@ -38,8 +38,7 @@ def camera(source: str = "simulator:ring", *, gate: bool = True) -> Camera:
 
 
 def capture(source: Source, broker: MemoryBroker, *, stop: Stop | None = None, gate: bool = True) -> Capture:
-    producer = broker.producer()
-    return Capture(camera(gate=gate), source, producer, partition=2, pictures=LIMITS, stop=stop or Stop())
+    return Capture(camera(gate=gate), source, broker.producer(), OUTLET, stop=stop or Stop())
 
 
 def logged(broker: MemoryBroker, topic: str) -> list[Message]:
@@ -170,9 +169,10 @@ def test_files_keep_their_bytes_and_bad_files_become_invalid_frames(
     assert (loop.triggered, loop.captured) == (7, 7)
 
 
-def test_raw_bytes_beyond_the_logs_limit_are_left_out_and_the_frame_still_counts(
-    broker: MemoryBroker, tmp_path: Path
+def test_raw_bytes_beyond_all_measure_are_left_out_and_the_frame_still_counts(
+    broker: MemoryBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ingest.preparing.MOST_EVIDENCE", 2_000_000)
     put(tmp_path / "endless.png", bytes(2_000_001))
     with FolderSource(tmp_path) as source:
         capture(source, broker).run()

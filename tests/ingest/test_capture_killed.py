@@ -17,9 +17,9 @@ from pathlib import Path
 from core import faults
 from core.broker.local import LocalBroker
 from core.line import Camera
-from core.settings import PictureSettings
 from core.stop import Stop
 from ingest.capture import Capture
+from ingest.outlet import Outlet
 from ingest.sources import open_source
 
 root = Path(sys.argv[1])
@@ -30,7 +30,7 @@ with (
     broker.producer() as producer,
     open_source(camera.source, notes=root / "notes", owner=camera.name) as source,
 ):
-    Capture(camera, source, producer, partition=1, pictures=PictureSettings(), stop=Stop()).run()
+    Capture(camera, source, producer, Outlet(partition=1, max_pixels=10**7), stop=Stop()).run()
 """
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import BadFrame
-from ingest.encoder import Codec, encode, encode_jpeg, encode_png
+from ingest.encoder import encode_jpeg, encode_png
 from ingest.pictures import Header, decode, read_header
 from ingest.simulator import Simulator
 
@@ -118,17 +118,6 @@ def test_any_bytes_are_a_picture_or_a_bad_frame(content: bytes) -> None:
         except BadFrame:
             continue
         assert picture.ndim == 3
-
-
-def test_a_picture_too_large_for_the_log_is_packed_harder_and_then_refused(ring: Simulator) -> None:
-    picture = ring.render(2).picture
-    usual = len(encode_jpeg(picture))
-    packed = encode(picture, Codec.JPEG, most_bytes=usual - 1)
-    assert len(packed) < usual
-    assert decode(packed, max_pixels=MOST).shape == picture.shape
-    for codec in Codec:
-        with pytest.raises(BadFrame, match=r"640x480 px are \d+ bytes"):
-            encode(picture, codec, most_bytes=2000)
 
 
 def test_an_empty_picture_cannot_be_encoded() -> None:

@@ -16,7 +16,6 @@ from core.broker.spool_file import Spool
 from core.errors import SpoolFull
 from core.messages import CAMERAS, FRAMES, FrameCaptured
 from core.metrics import Metrics
-from core.stop import Stop
 from tests.core.broker.conftest import eventually
 from tests.core.broker.shaky import TOPICS, ShakyBroker
 
@@ -57,7 +56,7 @@ class Camera:
         return self.producer.report().size
 
     def drained(self) -> None:
-        self.producer.settle(Stop())
+        assert self.producer.settled(20.0)
         assert self.waits() == 0
 
 
@@ -285,14 +284,11 @@ def test_the_figures_follow_the_spool(start: Start, shaky: ShakyBroker) -> None:
     assert figures.told[-1] == ("top", 0, 0.0)
 
 
-def test_settle_ends_when_asked_to_stop(start: Start, shaky: ShakyBroker) -> None:
+def test_what_waits_is_not_settled(start: Start, shaky: ShakyBroker) -> None:
     shaky.state = "away"
     camera = start()
     camera.take()
-    stop = Stop()
-    stop.asked = True
-    camera.producer.settle(stop)
-    assert camera.spool.state().records == 1
+    assert not camera.producer.settled(0.05)
 
 
 def test_a_sender_that_breaks_is_no_silence(start: Start, shaky: ShakyBroker, monkeypatch: pytest.MonkeyPatch) -> None:

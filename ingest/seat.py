@@ -1,0 +1,76 @@
+"""One capture process for each camera, and session numbers that only grow: a small file that outlives the process."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Self
+
+from core.errors import NotAllowed, StoreUnavailable
+
+PATIENCE_SECONDS = 5.0  # a killed line's captures end by themselves
+
+
+class CameraSeat(AbstractContextManager["CameraSeat"]):
+    """Taken by `with` for as long as a process captures a camera or empties its spool; it goes with the process.
+
+    folder: where the cameras' files lie; all processes of one machine must see the same. Entering raises NotAllowed
+    when another process has the seat and does not leave it within `patience` seconds, StoreUnavailable when the file
+    cannot be opened.
+    """
+
+    def __init__(
+        self, folder: Path, camera: str, *, patience: float = PATIENCE_SECONDS, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._path, self._camera = folder / f"{camera}.seat", camera
+        self._patience, self._clock = patience, clock
+        self._file = -1
+
+    def __enter__(self) -> Self:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as problem:
+            raise self._refused(problem) from problem
+        limit = time.monotonic() + self._patience
+        while not self._taken():
+            if time.monotonic() >= limit:
+                os.close(self._file)
+                raise NotAllowed(
+                    f"another process already takes the pictures of camera {self._camera} (it holds {self._path}); "
+                    "stop that one first, or give this camera another name in the line file"
+                )
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def next_session(self) -> int:
+        """A number for a session that starts now: the time in ns, and larger than any before, whatever the clock says.
+
+        Durable on return. Raises StoreUnavailable.
+        """
+        try:
+            last = os.pread(self._file, 32, 0).strip()
+            session = max(self._clock(), (int(last) if last.isdigit() else 0) + 1)
+            os.pwrite(self._file, b"%-31d\n" % session, 0)
+            os.fsync(self._file)
+        except OSError as problem:
+            raise self._refused(problem) from problem
+        return session
+
+    def _taken(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as problem:
+            os.close(self._file)
+            raise self._refused(problem) from problem
+        return True
+
+    def _refused(self, problem: OSError) -> StoreUnavailable:
+        return StoreUnavailable(f"camera {self._camera}: {self._path}: {problem}; check the folder and its permissions")
