@@ -82,6 +82,11 @@ def _frame_key(*, primary: bool) -> list[Column[Any]]:
     ]
 
 
+def _sqlite_index(name: str, *columns: str, unique: bool = False) -> Index:
+    """`info` tells Alembic what `ddl_if` tells SQLAlchemy."""
+    return Index(name, *columns, unique=unique, info={"dialect": "sqlite"}).ddl_if(dialect="sqlite")
+
+
 products = Table(
     "products", metadata, Column("name", Text, primary_key=True), Column("created_at", UtcDateTime, nullable=False)
 )
@@ -187,9 +192,9 @@ inspections = Table(
         postgresql_where=text("verdict <> 'PASS'"),
         sqlite_where=text("verdict <> 'PASS'"),
     ),
-    Index("inspections_identity", "camera", "session", "seq", unique=True).ddl_if(dialect="sqlite"),
+    _sqlite_index("inspections_identity", "camera", "session", "seq", unique=True),
     # All that part accounting counts, so that it never reads the wide rows.
-    Index("inspections_books", "camera", "session", "verdict", "seq").ddl_if(dialect="sqlite"),
+    _sqlite_index("inspections_books", "camera", "session", "verdict", "seq"),
     postgresql_partition_by=BY_TIME,
 )
 

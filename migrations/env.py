@@ -9,19 +9,15 @@ from sqlalchemy import Connection
 import core.account_tables
 import core.alert_tables  # noqa: F401 - both put their tables on the metadata
 from core.database import make_engine
-from core.partitions import NAME
 from core.settings import read_settings
 from core.tables import metadata
-
-
-def include_name(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether a name found in the database is Alembic's business; partitions are `core.partitions`' alone."""
-    return not (kind == "table" and name is not None and NAME.fullmatch(name))
+from migrations.upgrade import comparing
 
 
 def migrate(connection: Connection) -> None:
     """Run the revisions that were asked for, inside the connection's transaction."""
-    context.configure(connection=connection, target_metadata=metadata, include_name=include_name, render_as_batch=True)
+    options = comparing(connection.dialect.name)
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, **options)
     context.run_migrations()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -12,10 +13,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, make_url
+from sqlalchemy.schema import SchemaItem
 
 from core.database import available, check_server, file_of, make_engine, open_database, take_turns
 from core.errors import SettingsInvalid, StoreUnavailable
-from core.partitions import keep_ahead
+from core.partitions import NAME, keep_ahead
 from core.settings import Settings
 
 HERE = Path(__file__).parent
@@ -77,6 +79,20 @@ def script(url: str, revision: str = "head") -> str:
     config.attributes["dialect"] = make_url(url).get_backend_name()
     command.upgrade(config, revision, sql=True)
     return written.getvalue()
+
+
+def comparing(dialect: str) -> dict[str, Any]:
+    """Alembic's options for what is its business: no partition, which `core.partitions` makes and drops, and no index
+    that another kind of database alone has.
+    """
+
+    def include_name(name: str | None, kind: str, _parents: object) -> bool:
+        return not (kind == "table" and name is not None and NAME.fullmatch(name))
+
+    def include_object(item: SchemaItem, *_: object) -> bool:
+        return bool(item.info.get("dialect", dialect) == dialect)
+
+    return {"include_name": include_name, "include_object": include_object}
 
 
 @contextmanager
