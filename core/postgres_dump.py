@@ -18,7 +18,7 @@ CHUNK = 1 << 20
 _COPY = re.compile(rb'COPY (?:public\.)?"?([\w]+)"? \(.*\) FROM stdin;\n')
 _TABLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _PLAIN = ("--no-owner", "--no-privileges")  # whoever restores owns what is restored
-_EMPTY = "SET lock_timeout = '10s'; DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public;\n"
+_EMPTY = "SET lock_timeout = '5s'; DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public;\n"
 
 
 def dump(url: str, target: Path) -> Contents:
