@@ -138,8 +138,8 @@ def test_a_time_that_floats_would_move_is_exact() -> None:
 
 ROUTED = PartRouted(
     gate="reject-1", session=9, number=3, station="s", product="ring", part_id="17", trigger_seq=17, lot="",
-    triggered_at=1, commanded_at=2, routed_at=3, deadline_ms=2230, verdict="PASS", reason="", detail="", action="ACCEPT",
-    route="ACCEPTED", score=0.1, t_lo=0.2, frames=[["top", 5, 7, 1], ["side", 6, 8, 2]],
+    triggered_at=1, commanded_at=2, routed_at=3, deadline_ms=2230, verdict="PASS", reason="", detail="",
+    action="ACCEPT", route="ACCEPTED", score=0.1, t_lo=0.2, frames=[["top", 5, 7, 1], ["side", 6, 8, 2]],
 )  # fmt: skip
 
 
