@@ -14,6 +14,8 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from core.account_tables import capture_minutes
 from core.messages import FRAMES
+from core.records import dropped
+from core.records.dropped import Dropped
 from core.records.minutes import GRACE, Verdicts
 from core.tables import inspections, rejected_frames, rollup_minute, sessions
 from core.times import minute_of, ns_of, utc_of
@@ -150,23 +152,23 @@ def books(
     """The accounts of what was captured in or after the minute of `since`; without it, of all.
 
     A session is settled when nothing of it can be under way: it ended and all its frames have a verdict, or nothing
-    was heard of it for `grace`. cameras: empty = all; most_gaps: how many ranges are listed for each session.
+    was heard of it for `grace`. What retention has dropped counts as judged in the whole books, and is left out of
+    those since a time. cameras: empty = all; most_gaps: how many ranges are listed for each session.
     """
-    start = None if since is None else minute_of(since)
-    known = list(cameras) or _cameras(connection, start)
-    found = [
-        book
-        for camera in known
-        for session in _sessions(connection, camera, start)
-        if (book := _book(connection, (camera, session), start, now - grace, most_gaps))
-    ]
+    start = None if since is None else max(minute_of(since), dropped.complete_since(connection) or minute_of(since))
+    gone = dropped.by_session(connection)
+    known = list(cameras) or sorted({*_cameras(connection, start), *(camera for camera, _ in gone if start is None)})
+    keys = {(camera, session) for camera in known for session in _sessions(connection, camera, start)}
+    keys |= {key for key in gone if start is None and key[0] in known}
+    found = [_book(connection, key, (start, now - grace), gone.get(key), most_gaps) for key in keys]
     of_frames = func.count().filter(rejected_frames.c.topic == FRAMES)
     rollup, rows = rollup_minute.c, inspections.c
+    no_longer = sum(sum(each.verdicts.values()) for key, each in gone.items() if start is None and key[0] in known)
     return Books(
-        sessions=tuple(sorted(found, key=lambda book: (-book.session, book.camera))),
+        sessions=tuple(sorted(filter(None, found), key=lambda book: (-book.session, book.camera))),
         rejected=_count(connection, rejected_frames.c.stored_at, start, of_frames),
         counted=_count(connection, rollup.minute, start, func.sum(rollup.n), rollup.camera.in_(known)),
-        rows=_count(connection, rows.captured_at, start, func.count(), rows.camera.in_(known)),
+        rows=_count(connection, rows.captured_at, start, func.count(), rows.camera.in_(known)) + no_longer,
     )
 
 
@@ -204,35 +206,49 @@ def _judged(connection: Connection, camera: str, earliest: int) -> Iterator[int]
 
 
 def _book(
-    connection: Connection, key: _Session, start: datetime | None, quiet: datetime, most_gaps: int
+    connection: Connection,
+    key: _Session,
+    times: tuple[datetime | None, datetime],
+    gone: Dropped | None,
+    most_gaps: int,
 ) -> SessionBook | None:
-    """The accounts of one session; None when it has nothing since `start`."""
-    camera, session = key
+    """The accounts of one session; None when it has nothing since the first of `times`. The other: quiet since then."""
+    start, quiet = times
     report = connection.execute(select(sessions).where(*_in(sessions, key))).one_or_none()
-    before = _before(connection, key, start)
+    before = _before(connection, key, start, gone)
     verdicts, newest = _tally(connection, key, before.triggered)
     captured_at = None if newest is None else _captured_at(connection, key, newest)
     heard = report.reported_at if report else captured_at
-    if heard is None or (start is not None and max(heard, captured_at or heard) < start):
+    if start is not None and all(time is None or time < start for time in (heard, captured_at)):
         return None
+    span = Gap(before.triggered, before.triggered - 1 if newest is None else newest)
+    gaps = _gaps(connection, key, span, sum(verdicts.values()))
+    if gone is not None and start is None:
+        span = Gap(0, max(span.last, gone.newest_seq))
+        gaps = _gaps(connection, key, *_above(connection, key, gone.newest_seq, span.last))
+        verdicts = {verdict: n + gone.verdicts.get(verdict, 0) for verdict, n in verdicts.items()}
     state = report.state if report else ""
     triggered = max(0, report.triggered - before.triggered) if report else None
-    rows = sum(verdicts.values())
-    span = None if newest is None else Gap(before.triggered, newest)
-    done = state == ENDED and rows == max(triggered or 0, span.frames if span else 0)
+    done = state == ENDED and sum(verdicts.values()) == max(triggered or 0, span.frames)
     return SessionBook(
-        camera=camera,
-        session=session,
+        camera=key[0],
+        session=key[1],
         state=state,
         triggered=triggered,
         captured=max(0, report.captured - before.captured) if report else None,
         reported_at=report.reported_at if report else None,
         verdicts=verdicts,
-        newest_seq=newest,
-        gaps=tuple(islice(_gaps(connection, key, span, rows), most_gaps)) if span else (),
-        settled=done or heard <= quiet,
+        newest_seq=span.last if span.frames else None,
+        gaps=tuple(islice(gaps, most_gaps)),
+        settled=done or heard is None or heard <= quiet,
         first_seq=before.triggered,
     )
+
+
+def _above(connection: Connection, key: _Session, dropped_seq: int, newest: int) -> tuple[Gap, int]:
+    """Where all rows are still there: below, a number without a row says nothing any more."""
+    span, seq = Gap(dropped_seq + 1, newest), inspections.c.seq
+    return span, connection.scalar(select(func.count()).where(*_in(inspections, key), seq >= span.first)) or 0
 
 
 class _Before(NamedTuple):
@@ -242,20 +258,25 @@ class _Before(NamedTuple):
     captured: int
 
 
-def _before(connection: Connection, key: _Session, start: datetime | None) -> _Before:
+def _before(connection: Connection, key: _Session, start: datetime | None, gone: Dropped | None) -> _Before:
     """By the camera's own counts, so that rows which retention has dropped are not missed; else by the rows."""
     if start is None or utc_of(key[1]) >= start:
         return _Before(0, 0)
     told = capture_minutes.c
-    sums = select(func.sum(told.triggered).label("n"), func.sum(told.captured).label("m"))
-    mine = _in(capture_minutes, key)
-    if connection.scalar(select(func.count()).where(*mine)):
-        counted = connection.execute(sums.where(*mine, told.minute < start)).one()
+    sums = select(func.count(), func.sum(told.triggered).filter(told.minute < start).label("n"))
+    counted = connection.execute(
+        sums.add_columns(func.sum(told.captured).filter(told.minute < start).label("m")).where(
+            *_in(capture_minutes, key)
+        )
+    ).one()
+    if counted[0]:
         return _Before(int(counted.n or 0), int(counted.m or 0))
     t = inspections.c
     older = select(t.seq).where(*_in(inspections, key), t.captured_at < start).order_by(t.seq.desc()).limit(1)
     newest = connection.scalar(older)
-    return _Before(0, 0) if newest is None else _Before(newest + 1, newest + 1)
+    if newest is None:
+        newest = gone.newest_seq if gone else -1
+    return _Before(newest + 1, newest + 1)
 
 
 def _tally(connection: Connection, key: _Session, first: int) -> tuple[Verdicts, int | None]:

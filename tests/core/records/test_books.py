@@ -8,9 +8,11 @@ from sqlalchemy import delete, update
 from core.broker.protocol import Message, Partition
 from core.database import Database
 from core.records.books import Books, Gap, SessionBook, books
+from core.records.dropped import drop_old
 from core.records.inspections import record, reject
 from core.records.minutes import GRACE, count
 from core.records.sessions import report
+from core.settings import DatabaseSettings
 from core.tables import inspections, rollup_minute
 from core.verdicts import MachineVerdict
 from tests.core.records.conftest import Fresh
@@ -211,6 +213,46 @@ def test_rows_that_retention_has_dropped_are_not_lost_when_the_camera_has_told_o
         connection.execute(delete(inspections).where(inspections.c.captured_at < NOON))
         book = only(books(connection, now=SOON, since=NOON))
     assert (book.first_seq, book.rows, book.lost) == (6, 4, 0)
+
+
+def drop_before_noon(database: Database) -> None:
+    keep = DatabaseSettings(keep_days=1)
+    assert drop_old(database, keep, now=NOON + timedelta(days=1, hours=1)) == 6
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_retention_has_dropped_stays_counted(database: Database, *, told: bool) -> None:
+    day = 24 * 3600 * 10**9
+    session = SESSION - day
+    times = [session + seq for seq in range(6)] + [SESSION + seq for seq in (0, 1, 3)]
+    seqs = [0, 1, 2, 4, 5, 6, 7, 8, 10]  # 3 was lost before, 9 after
+    frames = [captured(seq, session=session, captured_at=at) for seq, at in zip(seqs, times, strict=True)]
+    with database.writing() as connection:
+        record(connection, [inspected(frame=frame) for frame in frames])
+        if told:
+            report(connection, reported(11, session=session, after=5))
+            count(connection, [reported(11, session=session, minutes=[[session, 7, 7], [SESSION, 4, 4]])])
+    drop_before_noon(database)
+    whole = read(database)
+    book = only(whole)
+    assert (whole.duplicates, book.rows, book.expected, book.missing, book.gaps) == (0, 9, 11, 2, (Gap(9, 9),))
+    with database.reading() as connection:
+        (recent,) = books(connection, now=SOON, since=NOON).sessions
+        older = books(connection, now=SOON, since=NOON - timedelta(days=2))
+    assert (recent.first_seq, recent.rows, recent.missing, recent.gaps) == (7, 3, 1, (Gap(9, 9),))
+    assert (older.duplicates, only(older).rows) == (0, 3)
+
+
+def test_a_session_that_was_dropped_whole_balances(database: Database) -> None:
+    session = SESSION - 24 * 3600 * 10**9
+    with database.writing() as connection:
+        frames = [captured(seq, session=session, captured_at=session + seq) for seq in range(6)]
+        record(connection, [inspected(frame=frame) for frame in frames])
+    drop_before_noon(database)
+    whole = read(database)
+    assert (whole.rows, whole.duplicates, whole.lost, whole.settled) == (6, 0, 0, True)
+    with database.reading() as connection:
+        assert books(connection, now=SOON, since=NOON - timedelta(days=2)).sessions == ()
 
 
 def test_all_frames_of_the_time_may_be_missing(database: Database) -> None:
