@@ -139,7 +139,7 @@ class Capture:
             seq=claim.seq,
             captured_at=claim.captured_at,
             product=camera.product,
-            part_id=grabbed.part_id,
+            part_id=grabbed.part_id or (str(claim.seq) if camera.part_ids == "counter" else ""),
             lot=camera.lot,
             view=camera.view,
             deadline_ms=camera.deadline_ms,

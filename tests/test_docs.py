@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from pydantic import BaseModel
 
 from cli.main import app
+from core.gates import Gate
 from core.line import Camera, Line
 from core.messages import DEAD_LETTERS
 from core.settings import PREFIX, Settings, names, read_settings
@@ -152,17 +154,17 @@ def test_the_evaluation_example_shows_every_figure() -> None:
     assert list(shown) == figures
 
 
-def test_every_key_of_the_line_file_is_described_with_its_true_default() -> None:
-    said = {
-        cells[0]: cells[1] for heading in ("The line", "A camera") for cells in rows(section("docs/line.md", heading))
-    }
-    for kind in (Line, Camera):
-        for key, field in kind.model_fields.items():
-            assert key in said
-            if not field.is_required() and key not in ("name", "camera"):
-                default = json.dumps(field.default)
-                assert said[key] == f"`{default}`", key
-    assert set(said) == Line.model_fields.keys() | Camera.model_fields.keys()
+@pytest.mark.parametrize(("heading", "kind"), [("The line", Line), ("A camera", Camera), ("A gate", Gate)])
+def test_every_key_of_the_line_file_is_described_with_its_true_default(heading: str, kind: type[BaseModel]) -> None:
+    said = {cells[0]: cells[1] for cells in rows(section("docs/line.md", heading))}
+    for key, field in kind.model_fields.items():
+        assert key in said
+        if field.is_required():
+            assert said[key] == "required", key
+        elif (kind, key) not in {(Line, "camera"), (Line, "gate")}:
+            default = field.get_default(call_default_factory=True)
+            assert said[key] == ("none" if default is None else f"`{json.dumps(default)}`"), key
+    assert set(said) == kind.model_fields.keys()
 
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from core.errors import SettingsInvalid
+from core.gates import Gate
 from core.line import Camera, Line, line_of, read_line
 
 RING = Camera(name="ring-top", product="ring", source="simulator:ring?rate=10", deadline_ms=5000)
@@ -13,6 +15,42 @@ def test_a_line_survives_its_file(tmp_path: Path) -> None:
     line = line_of([RING, BOARD], name="line 2")
     (tmp_path / "line.toml").write_text(line.to_toml())
     assert read_line(tmp_path / "line.toml") == line
+
+
+def test_gates_survive_the_file_too(tmp_path: Path) -> None:
+    gate = Gate(
+        name="reject-1", cameras=("ring-top", "board-top"), deadline_ms=900.5, product_codes={"ring": 1, "board": 2},
+        stop_on=("BIN_FULL",), reject_sensor=True, mqtt="mqtt://broker.example:1883", mqtt_password_file=Path("secret"),
+    )  # fmt: skip
+    line = line_of([RING, BOARD], gates=[gate, Gate(name="reject-2", cameras=("ring-top",), deadline_ms=1)])
+    (tmp_path / "line.toml").write_text(line.to_toml())
+    assert read_line(tmp_path / "line.toml") == line
+    assert line.find_gate("reject-1") == gate
+
+
+def test_an_unknown_gate_is_named_with_those_there_are() -> None:
+    with pytest.raises(SettingsInvalid, match=r"'reject-9'.*none"):
+        line_of([RING]).find_gate("reject-9")
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        ([("a", ["ring-top"]), ("a", ["ring-top"])], "used twice: a"),
+        ([("a", ["ring-top", "side"])], "gate a: the line has no camera side"),
+        ([("a", ["counting"])], "counting only counts its parts"),
+    ],
+)
+def test_gates_that_do_not_fit_the_cameras_are_refused(gates: list[tuple[str, list[str]]], said: str) -> None:
+    counting = RING.model_copy(update={"name": "counting", "part_ids": "counter"})
+    made = [Gate(name=name, cameras=tuple(cameras), deadline_ms=1) for name, cameras in gates]
+    with pytest.raises(ValidationError, match=said):
+        line_of([RING, counting], gates=made)
+
+
+def test_a_counting_camera_is_allowed_where_the_time_of_its_pictures_is_checked() -> None:
+    counting = RING.model_copy(update={"part_ids": "counter"})
+    assert line_of([counting], gates=[Gate(name="a", cameras=("ring-top",), deadline_ms=1, capture_within_ms=40)]).gate
 
 
 def test_cameras_get_partitions_by_their_place() -> None:
