@@ -225,6 +225,16 @@ def test_triggers_that_passed_unread_leave_a_gap_and_are_counted(broker: MemoryB
     assert (last.triggered, last.captured, last.reconnects) == (6, 3, 3)
 
 
+def test_a_camera_may_count_its_parts_where_the_source_does_not_name_them(
+    broker: MemoryBroker, ring: Simulator
+) -> None:
+    shots = [Grabbed(picture=ring.render(part).picture, missed=part, part_id="A" * part) for part in (0, 1, 0)]
+    counting = camera().model_copy(update={"part_ids": "counter"})
+    with Tray(*shots) as source:
+        Capture(counting, source, broker.producer(), OUTLET, stop=Stop()).run()
+    assert [frame.part_id for frame in frames(broker)] == ["0", "A", "3"]
+
+
 def test_the_time_of_grabbing_is_kept_where_the_source_knows_it(broker: MemoryBroker, ring: Simulator) -> None:
     with Tray(Grabbed(picture=ring.render(0).picture, captured_at=1_700_000_000_000_000_123)) as source:
         capture(source, broker).run()
