@@ -11,6 +11,8 @@ from core.blobs import BlobStore, Kind
 from core.broker.protocol import Message
 from core.errors import BadFrame, BlobMissing, NoIdentity
 from core.messages import FrameCaptured
+from core.records.frames import BEFORE
+from core.times import utc_of
 from core.verdicts import InvalidReason
 from model.pictures import PictureUnreadable, decode_picture
 
@@ -63,6 +65,11 @@ def take(message: Message, *, blobs: BlobStore, max_pixels: int, now: Callable[[
 def _check_clock(frame: FrameCaptured, now: int) -> None:
     if not EARLIEST_NS <= frame.captured_at <= now + AHEAD_NS:
         raise NoIdentity(f"{frame.id}: captured at {frame.captured_at} ns, now is {now}: the edge's clock is wrong")
+    if utc_of(frame.captured_at) < utc_of(frame.session) - BEFORE:
+        raise NoIdentity(
+            f"{frame.id}: captured at {frame.captured_at} ns, more than {BEFORE.days} day before its session began: the"
+            " edge's clock is wrong, or was when the session began; start its capture anew"
+        )
 
 
 def _value(frame: FrameCaptured, value: bytes, blobs: BlobStore) -> bytes:

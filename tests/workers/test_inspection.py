@@ -168,7 +168,9 @@ def test_a_product_without_an_active_model_gets_no_verdict(bench: Bench) -> None
 
 
 @pytest.mark.parametrize(
-    "changes", [{"captured_at": NOW + 400 * 10**9}, {"captured_at": 1_000_000_000}], ids=["ahead", "without a clock"]
+    "changes",
+    [{"captured_at": NOW + 400 * 10**9}, {"captured_at": 1_000_000_000}, {"session": NOW + 90_000 * 10**9}],
+    ids=["ahead", "without a clock", "a day before its session"],
 )
 def test_a_frame_from_an_edge_with_a_wrong_clock_is_rejected_and_counted(bench: Bench, changes: dict[str, int]) -> None:
     bench.teach()
