@@ -45,8 +45,7 @@ def take(message: Message, *, blobs: BlobStore, max_pixels: int, now: Callable[[
     too: it is the evidence.
     """
     try:
-        frame = FrameCaptured.of(message.headers)
-        _check_clock(frame, now())
+        frame = identify(message, now=now())
     except BadFrame as problem:
         return Taken(message, None, message.value, problem=problem, is_dead=True)
     if frame.no_verdict:
@@ -62,7 +61,12 @@ def take(message: Message, *, blobs: BlobStore, max_pixels: int, now: Callable[[
         return replace(taken, problem=problem, is_dead=True)
 
 
-def _check_clock(frame: FrameCaptured, now: int) -> None:
+def identify(message: Message, *, now: int) -> FrameCaptured:
+    """The envelope of a frame that the books can take: its time is one at which it may have been captured.
+
+    now: ns UTC. Raises NoIdentity for a time that is absurd, BadFrame as FrameCaptured.of does.
+    """
+    frame = FrameCaptured.of(message.headers)
     if not EARLIEST_NS <= frame.captured_at <= now + AHEAD_NS:
         raise NoIdentity(f"{frame.id}: captured at {frame.captured_at} ns, now is {now}: the edge's clock is wrong")
     if utc_of(frame.captured_at) < utc_of(frame.session) - BEFORE:
@@ -70,6 +74,7 @@ def _check_clock(frame: FrameCaptured, now: int) -> None:
             f"{frame.id}: captured at {frame.captured_at} ns, more than {BEFORE.days} day before its session began: the"
             " edge's clock is wrong, or was when the session began; start its capture anew"
         )
+    return frame
 
 
 def _value(frame: FrameCaptured, value: bytes, blobs: BlobStore) -> bytes:

@@ -25,7 +25,7 @@ from core.records.inspections import Inspected
 from core.times import utc_of
 from core.verdicts import InvalidReason, MachineVerdict, NoVerdictReason
 from model.fixture import FixtureMismatch
-from workers.frames import Picture, Taken, take
+from workers.frames import Picture, Taken, identify, take
 from workers.judging import Judgement, in_time, late_by, refused, regions_of, scored, unjudged
 from workers.keeping import Evidence, Keeper, Kept
 from workers.runtime import Dead, Done, Outcome
@@ -75,7 +75,7 @@ class Inspector:
     def give_up(self, message: Message, detail: str) -> Outcome:
         """NO_VERDICT for a frame that cannot be handled, without decoding or scoring it."""
         try:
-            frame = FrameCaptured.of(message.headers)
+            frame = identify(message, now=self._now())
             judgement = unjudged(NoVerdictReason.INTERNAL_ERROR, detail, is_dead=True)
             self._record([Taken(message, frame, message.value)], [judgement])
         except BadFrame as problem:
