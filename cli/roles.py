@@ -80,12 +80,16 @@ def run_books(*, supervised: bool) -> None:
 
 
 def run_housekeeping(*, supervised: bool) -> None:
-    """Drop what is past its time until asked to stop."""
-    from workers.housekeeping import Housekeeper, lives
+    """Drop what is past its time, keep room free, make partitions ahead, until asked to stop."""
+    from workers.housekeeping import LONGEST, Housekeeper, duties
 
     settings, stop = _begin(supervised=supervised)
-    with _signs(settings, "housekeeping", "housekeeping"), parts.broker(settings) as broker:
-        Housekeeper(broker, parts.blobs(settings), lives(settings.blobs), now=parts.now).run(stop)
+    with ExitStack() as stack:
+        signs = stack.enter_context(_signs(settings, "housekeeping", "housekeeping", within=LONGEST))
+        database = stack.enter_context(parts.database(settings))
+        broker = stack.enter_context(parts.broker(settings))
+        work = duties(broker, database, parts.blobs(settings), settings, now=parts.now)
+        Housekeeper(work, signs=signs).run(stop)
 
 
 def run_capture(camera: str, line_file: Path | None, *, supervised: bool) -> None:

@@ -1,76 +1,120 @@
-"""Housekeeping: log records and pictures past their time go, whole hours at a time; verdict rows never."""
+"""Housekeeping: what is past its time goes, room is kept free, partitions are made ahead; each duty at its own pace.
+
+A picture whose row never came needs no collector: its name follows from the frame, so the frame's next delivery writes
+over it, and whatever remains has the life of its kind as all others have. For pictures that wait for their verdict
+(inbox) that is the life of the log and a day.
+"""
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from core.blobs import BlobStore, Kind, drop_older
 from core.broker.protocol import Broker
+from core.database import Database
 from core.errors import StoreUnavailable
-from core.settings import BlobSettings
+from core.partitions import keep_ahead
+from core.records.dropped import drop_old
+from core.settings import Settings
 from core.stop import Stop
+from workers.signs import Signs
+from workers.space import Guard
 
 log = logging.getLogger(__name__)
 
+SOON, OFTEN, HOURLY, DAILY = 30.0, 300.0, 3600.0, 86400.0  # s
+LONGEST = 1800.0  # s of one step: the first count of a large S3 store, or the drop of a year of small files
+_HALF_WRITTEN = timedelta(days=1)  # no put takes so long
+_NO_HOURS = (Kind.MODEL, Kind.DATASET)  # kinds whose leftovers no dropped hour takes along
 
-def lives(settings: BlobSettings) -> dict[Kind, timedelta]:
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something to do every so many seconds; `work` returns how many were dealt with, `name` says of what."""
+
+    name: str
+    every: float
+    work: Callable[[], int]
+
+
+def lives(settings: Settings) -> dict[Kind, timedelta]:
     """How long pictures of each kind are kept; kinds that are not named here are kept for ever."""
+    kept = settings.blobs
     return {
-        Kind.RING: timedelta(hours=settings.ring_hours),
-        Kind.SAMPLE: timedelta(days=settings.sample_days),
-        Kind.THUMB: timedelta(days=settings.thumb_days),
-        Kind.FRAME: timedelta(days=settings.frame_days),
-        Kind.HEAT: timedelta(days=settings.frame_days),
+        Kind.RING: timedelta(hours=kept.ring_hours),
+        Kind.SAMPLE: timedelta(days=kept.sample_days),
+        Kind.THUMB: timedelta(days=kept.thumb_days),
+        Kind.FRAME: timedelta(days=kept.frame_days),
+        Kind.HEAT: timedelta(days=kept.frame_days),
+        Kind.INBOX: timedelta(hours=settings.broker.retention_hours, days=1),
     }
 
 
-class Housekeeper:
-    """One turn drops what is past its time. A store that is away is tried again at the next turn."""
+def duties(broker: Broker, database: Database, blobs: BlobStore, settings: Settings, *,
+           now: Callable[[], datetime]) -> list[Duty]:  # fmt: skip
+    """What a line needs done. Room is made after what is past its time has gone."""
 
-    def __init__(self, broker: Broker, blobs: BlobStore, keep: Mapping[Kind, timedelta], *,
-                 now: Callable[[], datetime], every: float = 30.0) -> None:  # fmt: skip
-        self._broker = broker
-        self._blobs = blobs
-        self._keep = keep
-        self._now = now
-        self._every = every
+    def drop(kind: Kind, life: timedelta) -> int:
+        return drop_older(blobs, kind, now() - life)
+
+    def sweep() -> int:
+        return sum(blobs.sweep(kind, before=now() - _HALF_WRITTEN) for kind in _NO_HOURS)
+
+    books = settings.database
+    return [
+        Duty("partitions made ahead", HOURLY, lambda: keep_ahead(database, books, now=now())),
+        Duty("verdict rows dropped past their time", OFTEN, lambda: drop_old(database, books, now=now())),
+        Duty("log records dropped past their time", SOON, broker.retain),
+        *(
+            Duty(f"pictures of kind {kind} dropped past their time", SOON, partial(drop, kind, life))
+            for kind, life in lives(settings).items()
+        ),
+        Duty("pictures dropped early to make room", SOON, Guard(blobs, settings.blobs, now=now).relieve),
+        Duty("half-written files removed", DAILY, sweep),
+    ]
+
+
+class Housekeeper:
+    """Does what is due. A duty whose store is away is tried again soon, and keeps no other from its turn."""
+
+    def __init__(self, work: Sequence[Duty], *, signs: Signs | None = None,
+                 clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
+        self._work = work
+        self._signs = signs or Signs()
+        self._clock = clock
+        self._due = [float("-inf")] * len(work)
+        self._away: dict[int, str] = {}
 
     def step(self) -> int:
-        """Drop what is past its time; return the number of log records and pictures dropped."""
-        dropped = self._try("log records", self._broker.retain)
-        for kind, life in self._keep.items():
-            dropped += self._try(f"pictures of kind {kind}", partial(self._drop, kind, life))
-        return dropped
+        """Do what is due; return what the duties returned, together."""
+        due = [place for place, moment in enumerate(self._due) if self._clock() >= moment]
+        total = sum(self._do(place, self._work[place]) for place in due)
+        if self._away:
+            self._signs.waits_for("; ".join(dict.fromkeys(self._away.values())))
+        else:
+            self._signs.turned(0)
+        return total
 
-    def clean_up(self) -> None:
-        """Remove half-written files that a killed process left where no hour ever drops them."""
-        for kind in (Kind.MODEL, Kind.DATASET, Kind.INBOX):
-            self._try(f"half-written files of kind {kind}", partial(self._sweep, kind))
+    def _do(self, place: int, duty: Duty) -> int:
+        try:
+            number = duty.work()
+        except StoreUnavailable as problem:
+            log.warning("%s: not now: %s", duty.name, problem)
+            self._away[place] = str(problem)
+            self._due[place] = self._clock() + SOON
+            return 0
+        self._away.pop(place, None)
+        self._due[place] = self._clock() + duty.every
+        if number:
+            log.info("%s: %d", duty.name, number)
+        return number
 
     def run(self, stop: Stop) -> None:
-        """A turn every half minute until asked to stop."""
-        self.clean_up()
-        due = 0.0
+        """Step until asked to stop."""
+        self._signs.ready()
         while not stop.asked:
-            if time.monotonic() >= due:
-                self.step()
-                due = time.monotonic() + self._every
+            self.step()
             time.sleep(0.2)
-
-    def _sweep(self, kind: Kind) -> int:
-        return self._blobs.sweep(kind, before=self._now() - timedelta(days=1))
-
-    def _drop(self, kind: Kind, life: timedelta) -> int:
-        return drop_older(self._blobs, kind, self._now() - life)
-
-    def _try(self, what: str, work: Callable[[], int]) -> int:
-        try:
-            number = work()
-        except StoreUnavailable as problem:
-            log.warning("%s could not be dropped now: %s", what, problem)
-            return 0
-        if number:
-            log.info("dropped %d %s past their time", number, what)
-        return number
