@@ -147,6 +147,7 @@ class FrameInspected:
     model: str
     is_late: bool
     expires_at: int = 0
+    recipe_version: int = 0
     schema: int = SCHEMA
 
     @property

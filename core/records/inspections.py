@@ -187,5 +187,6 @@ def _message(row: dict[str, Any], model: str) -> FrameInspected:
         captured_at=captured_at,
         inspected_at=ns_of(row["inspected_at"]),
         model=model,
+        recipe_version=row["recipe_version"] or 0,
         expires_at=captured_at + deadline_ms * 1_000_000 if deadline_ms else 0,
     )
