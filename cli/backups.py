@@ -12,6 +12,7 @@ from core.backups import Offsets, Report
 from core.contents import VERSIONS
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.messages import CAMERAS, FRAMES
+from core.records import alerts
 from core.records.audit import Change, write
 from core.settings import Settings, read_settings
 
@@ -29,7 +30,7 @@ def write_backup(target: Path, pictures: str, json_file: Path | None) -> None:
     report = backups.make(
         settings, parts.blobs(settings), file, pictures=backups.Pictures(pictures), offsets=offsets, now=now
     )
-    _audit(settings, "backup.make", report)
+    _note(settings, "backup.make", report)
     _tell(report, json_file, f"backup {file} is written", note)
 
 
@@ -46,7 +47,7 @@ def read_backup(file: Path, *, into: Path | None, dry_run: bool, over: bool, jso
         settings = _drill(settings, into)
     report = backups.restore(file, settings, parts.blobs(settings), over=over)
     parts.prepare(settings)  # a backup of an earlier version is brought to this one's tables
-    _audit(settings, "backup.restore", report)
+    _note(settings, "backup.restore", report)
     _tell(report, json_file, f"{file} is restored", "next: `flawline books`, then start the line")
 
 
@@ -73,10 +74,14 @@ def _offsets(settings: Settings) -> tuple[Offsets | None, str]:
     return found, ""
 
 
-def _audit(settings: Settings, action: str, report: Report) -> None:
+def _note(settings: Settings, action: str, report: Report) -> None:
+    """Enter it in the audit log, and that the duty of a backup is done: the books' alerts count from then."""
+    size = {"rows": report.database.total, "blobs": sum(report.blobs.values()), "bytes": report.size}
+    now = parts.now()
     with parts.database(settings) as database, database.writing() as connection:
-        size = {"rows": report.database.total, "blobs": sum(report.blobs.values()), "bytes": report.size}
-        write(connection, Change(at=parts.now(), who="command line", action=action, subject=report.file, new=size))
+        write(connection, Change(at=now, who="command line", action=action, subject=report.file, new=size))
+        if action == "backup.make":
+            alerts.mark(connection, alerts.BACKUP, now=now, detail=report.file)
 
 
 def _tell(report: Report, json_file: Path | None, done: str, *more: str) -> None:

@@ -12,6 +12,7 @@ from core.blobs import open_blobs
 from core.contents import contents
 from core.database import open_database
 from core.errors import BackupUnusable, NotAllowed, SettingsInvalid
+from core.records import alerts
 from core.settings import Settings, read_settings
 from core.tables import audit_log
 from tests.cli.conftest import Run, flawline
@@ -53,6 +54,7 @@ def test_what_was_written_is_told_with_sizes_and_stands_in_the_audit_log(
     assert "21 KB" in said, "the model"
     with open_database(read_settings().database_url) as database, database.reading() as connection:
         assert "backup.make" in connection.scalars(select(audit_log.c.action)).all()
+        assert alerts.marked(connection, alerts.BACKUP) is not None, "no alert for a missing backup"
 
 
 def test_json_for_programs(data: Path, tmp_path: Path, flawline: Run) -> None:
