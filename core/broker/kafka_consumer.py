@@ -21,6 +21,7 @@ from core.settings import BrokerSettings
 logger = logging.getLogger(__name__)
 
 CALL_SECONDS = 5.0  # longest wait for one answer of the broker
+JOIN_SECONDS = 3.0  # longest stay in a poll while the group is being shared out
 PROBE_SECONDS = 3.0  # while nothing comes: is that peace, or is the broker away?
 LEAST_SESSION_MS = 6_000  # what a broker takes unless it is told otherwise
 MILLISECOND = 10**6
@@ -207,14 +208,15 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
     def _take(self, client: Any, timeout: float, most: int) -> list[Message]:
         """Records of all partitions that have some, in equal shares; then what else there is."""
         share = max(1, most // max(1, len(client.assignment())))
-        found = self._read(client, timeout, share)
+        # Twice: the first may use up a batch, and only then is what was parked behind it taken up.
+        found = self._read(client, 0, share) or self._read(client, timeout, share)
         turn = found
-        while turn and len(found) < most:
+        while turn and len(found) < most and not _is_joining(client):
             client.pause(*{self._long(message.partition) for message in turn})
             turn = self._read(client, 0, min(share, most - len(found)))
             found += turn
         client.resume(*client.paused())
-        if found and len(found) < most:
+        if found and len(found) < most and not _is_joining(client):
             found += self._read(client, 0, most - len(found))
         return found
 
@@ -237,7 +239,9 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
 
     def _poll(self, client: Any, timeout: float, most: int) -> dict[TopicPartition, Any]:
         """One poll of the client, its errors in our terms; records that are damaged are stepped over."""
+        _clear_the_slot(client)
         try:
+            _join(client)
             records = client.poll(timeout_ms=timeout * 1000, max_records=most)
         except errors.CorruptRecordError as problem:
             self._step_over(client, problem)
@@ -361,6 +365,32 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
 
     def _short(self, part: TopicPartition) -> Partition:
         return Partition(self._topic, part.partition)
+
+
+def _is_joining(client: Any) -> bool:
+    """Whether the next poll (re)joins the group."""
+    return bool(client._coordinator.need_rejoin())  # noqa: SLF001 - kafka-python is pinned below 3.1
+
+
+def _join(client: Any) -> None:
+    """Stay until the group is shared out, for some seconds at most.
+
+    kafka-python forgets a join that is answered between two polls and begins anew: members that look in for a moment
+    only would share out the group for ever.
+    """
+    if _is_joining(client):
+        client._coordinator.poll(timeout_ms=JOIN_SECONDS * 1000)  # noqa: SLF001 - as above
+
+
+def _clear_the_slot(client: Any) -> None:
+    """Let kafka-python take up what it parked while a partition was paused.
+
+    It looks for that only while its slot for the records at hand is None, and leaves a used-up batch there: without
+    this a partition that was paused with a batch half read may never be fetched again.
+    """
+    fetcher = client._fetcher  # noqa: SLF001 - as above
+    if not fetcher._next_partition_records:  # noqa: SLF001
+        fetcher._next_partition_records = None  # noqa: SLF001
 
 
 def _message(part: Partition, record: Any) -> Message:
