@@ -265,6 +265,26 @@ class SpooledProducer(AbstractContextManager["SpooledProducer"]):
         return None
 
 
+def drain(spool: Spool, producer: Producer, told: Callable[[int], None], rules: SpoolRules | None = None) -> int:
+    """Forward all that waits in a spool that nobody else uses; the number of records. Raises StoreUnavailable.
+
+    told: how many are forwarded so far. What was not acknowledged when it fails stays in the spool.
+    """
+    rules = rules or SpoolRules()
+    done = 0
+    while waiting := spool.oldest(rules.batch, rules.batch_bytes):
+        for record in map(Record.of, waiting):
+            producer.send(
+                record.topic, record.value, partition=record.partition, key=record.key, headers=record.headers
+            )
+        producer.flush()
+        spool.drop(waiting)
+        done += len(waiting)
+        told(done)
+    spool.tidy()
+    return done
+
+
 def without_picture(record: Record) -> Record:
     """A frame's envelope alone: the part goes on record and ends as NO_VERDICT, or INVALID where the gate said so."""
     if len(record.value) <= SMALL_BYTES:
