@@ -31,29 +31,54 @@ camera_signs = Table(  # what else a capture process told in its newest report, 
     Column("host", Text, nullable=False),
 )
 
-routes = Table(  # where the gate sent each part, by its newest word
+routes = Table(  # where a gate sent each part, by its newest word
     "routes",
     metadata,
+    Column("gate", Text, primary_key=True),
+    Column("session", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("station", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("part_id", Text, nullable=False),
+    Column("lot", Text, nullable=False),
+    Column("trigger_seq", BigInteger, nullable=False),
+    Column("triggered_at", UtcDateTime, nullable=False),
+    Column("routed_at", UtcDateTime, nullable=False),
+    Column("verdict", Text, nullable=False),  # that the gate acted on
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("route", Text, nullable=False),  # core.verdicts.PhysicalRoute
+    Column("bypass", Text, nullable=False),
+    Column("line_state", Text, nullable=False),
+    Column("flags", Text, nullable=False),
+    Column("alarms", Text, nullable=False),
+    Column("unseen_by", Text, nullable=False),  # cameras of the gate that had no frame of it, with commas
+    Index("routes_time", "triggered_at"),
+)
+
+route_frames = Table(  # the pictures that a gate weighed for a part
+    "route_frames",
+    metadata,
+    Column("gate", Text, primary_key=True),
+    Column("gate_session", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("camera", Text, primary_key=True),
     Column("session", BigInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("captured_at", UtcDateTime, nullable=False),
-    Column("station", Text, nullable=False),
-    Column("part_id", Text, nullable=False),
-    Column("route", Text, nullable=False),  # core.verdicts.PhysicalRoute
-    Column("reason", Text, nullable=False),
-    Column("verdict", Text, nullable=False),  # that the gate acted on; "" = none came in time
-    Column("routed_at", UtcDateTime, nullable=False),
-    Index("routes_time", "captured_at"),
+    Index("route_frames_frame", "camera", "session", "seq"),
 )
 
 route_minutes = Table(  # written in the transaction of the routes that it counts
     "route_minutes",
     metadata,
-    Column("camera", Text, primary_key=True),
-    Column("minute", UtcDateTime, primary_key=True),  # of capture
+    Column("gate", Text, primary_key=True),
+    Column("camera", Text, primary_key=True),  # "" = the gate itself
+    Column("minute", UtcDateTime, primary_key=True),
     Column("route", Text, primary_key=True),
-    Column("n", BigInteger, nullable=False),
+    Column("n", BigInteger, nullable=False),  # frames by minute of capture; of the gate itself parts, by their trigger
+    Column("n_unseen", BigInteger, nullable=False),  # parts without a frame of the camera, or of any, by their trigger
     Index("route_minutes_time", "minute"),
 )
 
@@ -78,4 +103,4 @@ replays = Table(  # append-only: the verdict that a replayed dead letter replace
     Index("replays_frame", "camera", "session", "seq"),
 )
 
-__all__ = ["camera_signs", "capture_minutes", "replays", "route_minutes", "routes"]
+__all__ = ["camera_signs", "capture_minutes", "replays", "route_frames", "route_minutes", "routes"]

@@ -22,6 +22,7 @@ GRACE = timedelta(seconds=60)  # settle time after the deadline (INV-1)
 MINUTE = timedelta(minutes=1)
 
 Verdicts = dict[MachineVerdict, int]
+_Found = defaultdict[tuple[datetime, str], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class MinuteBook:
     """One camera and minute of capture, over sessions, products, models and run types.
 
     `triggered` and `captured` are the camera's own counts, None where it never told; `n` frames are in the books.
-    `routes`: parts by physical route, empty where no gate told.
+    `routes`: its frames by the physical route of their part; `unseen`: parts that a gate routed without a frame of it.
     """
 
     camera: str
@@ -40,6 +41,7 @@ class MinuteBook:
     triggered: int | None = None
     captured: int | None = None
     routes: dict[str, int] = field(default_factory=dict)
+    unseen: int = 0
 
     @property
     def expected(self) -> int:
@@ -56,17 +58,12 @@ class MinuteBook:
         """Parts that were triggered and never had a picture; part of the residual."""
         return max(0, (self.triggered or 0) - (self.captured or 0))
 
-    @property
-    def unrouted(self) -> int:
-        """Parts that no gate told the route of."""
-        return self.expected - sum(self.routes.values())
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraBook:
     """A camera's minutes, added up. `residual` is of settled minutes, `under_way` of those that are not yet.
 
-    `unrouted`: None where the camera has no gate.
+    `unrouted` parts of settled minutes are known to no gate; None where the camera has none.
     """
 
     camera: str
@@ -110,11 +107,11 @@ def minutes(
     connection: Connection, *, since: datetime, until: datetime, cameras: Sequence[str] = ()
 ) -> list[MinuteBook]:
     """The accounts by camera and minute of capture, `since` ≤ minute < `until`, oldest first; cameras: empty = all."""
-    found: defaultdict[tuple[datetime, str], dict[str, Any]] = defaultdict(dict)
+    found: _Found = defaultdict(dict)
 
-    def read(table: Table, *sums: Any, by: Sequence[str] = ()) -> Iterable[Any]:
+    def read(table: Table, *sums: Any) -> Iterable[Any]:
         t = table.c
-        group = [t.minute, t.camera, *(t[name] for name in by)]
+        group = (t.minute, t.camera)
         wanted = select(*group, *sums).where(t.minute >= minute_of(since), t.minute < until).group_by(*group)
         return connection.execute(wanted.where(t.camera.in_(list(cameras))) if cameras else wanted)
 
@@ -125,10 +122,26 @@ def minutes(
         found[row.minute, row.camera] |= {"n": int(row.n), "late": int(row.late), "verdicts": verdicts}
     for row in read(capture_minutes, func.sum(told.triggered).label("n"), func.sum(told.captured).label("m")):
         found[row.minute, row.camera] |= {"triggered": int(row.n), "captured": int(row.m)}
-    for row in read(route_minutes, func.sum(route_minutes.c.n).label("n"), by=["route"]):
-        if row.n:
-            found[row.minute, row.camera].setdefault("routes", {})[row.route] = int(row.n)
+    minute = route_minutes.c.minute
+    routed = select(route_minutes).where(minute >= minute_of(since), minute < until)
+    _add_routes(found, connection.execute(routed).all(), cameras)
     return [MinuteBook(camera=camera, minute=minute, **found[minute, camera]) for minute, camera in sorted(found)]
+
+
+def _add_routes(found: _Found, rows: Sequence[Any], cameras: Sequence[str]) -> None:
+    """Routes of each camera's frames; a part without any frame is one that no camera of its gate saw."""
+    of_gate: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.camera and (not cameras or row.camera in cameras):
+            of_gate[row.gate].add(row.camera)
+    for row in rows:
+        for camera in of_gate[row.gate] & {row.camera} if row.camera else of_gate[row.gate]:
+            if row.n_unseen:
+                book = found[row.minute, camera]
+                book["unseen"] = book.get("unseen", 0) + row.n_unseen
+            if row.n and row.camera:
+                routes = found[row.minute, camera].setdefault("routes", {})
+                routes[row.route] = routes.get(row.route, 0) + row.n
 
 
 def settled_until(now: datetime, deadline_ms: int = 0) -> datetime:
@@ -137,20 +150,26 @@ def settled_until(now: datetime, deadline_ms: int = 0) -> datetime:
 
 
 def by_camera(found: Iterable[MinuteBook], *, now: datetime, deadlines: Mapping[str, int]) -> list[CameraBook]:
-    """Minutes added up by camera, in the order of their names; deadlines: ms by camera, 0 = none."""
+    """Minutes added up by camera, in the order of their names; deadlines: ms by camera, 0 = none.
+
+    Routes of the first minute are not asked for: a gate may have counted some of its parts in the minute before.
+    """
     grouped: defaultdict[str, list[MinuteBook]] = defaultdict(list)
     for book in found:
         grouped[book.camera].append(book)
-    return [_sum(grouped[camera], settled_until(now, deadlines.get(camera, 0))) for camera in sorted(grouped)]
+    first = min((book.minute for books in grouped.values() for book in books), default=now)
+    return [_sum(grouped[camera], first, settled_until(now, deadlines.get(camera, 0))) for camera in sorted(grouped)]
 
 
-def _sum(books: Sequence[MinuteBook], settled: datetime) -> CameraBook:
+def _sum(books: Sequence[MinuteBook], first: datetime, settled: datetime) -> CameraBook:
     verdicts: Verdicts = {verdict: sum(book.verdicts[verdict] for book in books) for verdict in MachineVerdict}
     routes = Counter[str]()
     for book in books:
         routes.update(book.routes)
     told = [book for book in books if book.triggered is not None]
     over = [book for book in books if book.minute <= settled]
+    unseen = sum(book.unseen for book in books if book.minute <= settled + MINUTE)
+    unrouted = sum(book.expected - sum(book.routes.values()) for book in over if book.minute > first)
     return CameraBook(
         camera=books[0].camera,
         minutes=tuple(books),
@@ -161,7 +180,7 @@ def _sum(books: Sequence[MinuteBook], settled: datetime) -> CameraBook:
         routes=dict(routes),
         residual=sum(abs(book.residual) for book in over),
         under_way=sum(book.residual for book in books if book.minute > settled),
-        unrouted=sum(book.unrouted for book in over) if routes else None,
+        unrouted=max(unrouted - unseen, -unrouted, 0) if routes else None,
     )
 
 

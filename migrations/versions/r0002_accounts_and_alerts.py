@@ -20,12 +20,22 @@ def upgrade() -> None:
     _capture_minutes()
     _camera_signs()
     _routes()
+    _route_frames()
     _route_minutes()
     _replays()
 
 
 def downgrade() -> None:
-    for table in ("replays", "route_minutes", "routes", "camera_signs", "capture_minutes", "marks", "alerts"):
+    for table in (
+        "replays",
+        "route_minutes",
+        "route_frames",
+        "routes",
+        "camera_signs",
+        "capture_minutes",
+        "marks",
+        "alerts",
+    ):
         op.drop_table(table)
 
 
@@ -91,25 +101,60 @@ def _capture_minutes() -> None:
 def _routes() -> None:
     op.create_table(
         "routes",
+        sa.Column("gate", sa.Text(), nullable=False),
+        sa.Column("session", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("station", "product", "part_id", "lot")),
+        sa.Column("trigger_seq", sa.BigInteger(), nullable=False),
+        sa.Column("triggered_at", TIME, nullable=False),
+        sa.Column("routed_at", TIME, nullable=False),
+        *(
+            sa.Column(name, sa.Text(), nullable=False)
+            for name in (
+                "verdict",
+                "reason",
+                "detail",
+                "action",
+                "route",
+                "bypass",
+                "line_state",
+                "flags",
+                "alarms",
+                "unseen_by",
+            )
+        ),
+        sa.PrimaryKeyConstraint("gate", "session", "number", name=op.f("pk_routes")),
+    )
+    op.create_index("routes_time", "routes", ["triggered_at"])
+
+
+def _route_frames() -> None:
+    op.create_table(
+        "route_frames",
+        sa.Column("gate", sa.Text(), nullable=False),
+        sa.Column("gate_session", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("camera", sa.Text(), nullable=False),
         sa.Column("session", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("captured_at", TIME, nullable=False),
-        *(sa.Column(name, sa.Text(), nullable=False) for name in ("station", "part_id", "route", "reason", "verdict")),
-        sa.Column("routed_at", TIME, nullable=False),
-        sa.PrimaryKeyConstraint("camera", "session", "seq", name=op.f("pk_routes")),
+        sa.PrimaryKeyConstraint(
+            "gate", "gate_session", "number", "camera", "session", "seq", name=op.f("pk_route_frames")
+        ),
     )
-    op.create_index("routes_time", "routes", ["captured_at"])
+    op.create_index("route_frames_frame", "route_frames", ["camera", "session", "seq"])
 
 
 def _route_minutes() -> None:
     op.create_table(
         "route_minutes",
+        sa.Column("gate", sa.Text(), nullable=False),
         sa.Column("camera", sa.Text(), nullable=False),
         sa.Column("minute", TIME, nullable=False),
         sa.Column("route", sa.Text(), nullable=False),
         sa.Column("n", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("camera", "minute", "route", name=op.f("pk_route_minutes")),
+        sa.Column("n_unseen", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("gate", "camera", "minute", "route", name=op.f("pk_route_minutes")),
     )
     op.create_index("route_minutes_time", "route_minutes", ["minute"])
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
@@ -98,11 +99,22 @@ def test_a_minute_is_settled_when_deadline_and_settle_time_are_over_for_its_last
 
 
 def test_routes_are_asked_for_only_where_a_gate_has_told_of_any() -> None:
+    before = [MinuteBook(camera=name, minute=NOON - MINUTE) for name in "ab"]
     one = MinuteBook(camera="a", minute=NOON, n=3, verdicts=NOTHING | {PASS: 3}, routes={"ACCEPTED": 2})
     two = MinuteBook(camera="b", minute=NOON, n=3, verdicts=NOTHING | {PASS: 3})
-    a, b = by_camera([one, two], now=ONE_O_CLOCK, deadlines={})
+    a, b = by_camera([*before, one, two], now=ONE_O_CLOCK, deadlines={})
     assert (a.unrouted, a.routes, b.unrouted, b.routes) == (1, {"ACCEPTED": 2}, None, {})
     assert (a.triggered, a.captured) == (None, None)
+
+
+@pytest.mark.parametrize(("routed", "unseen", "unrouted"), [(3, 0, 0), (2, 1, 0), (1, 1, 1), (3, 2, 0), (5, 0, 2)])
+def test_a_part_that_the_gate_routed_without_a_picture_is_accounted_for(
+    routed: int, unseen: int, unrouted: int
+) -> None:
+    minute = MinuteBook(camera="a", minute=NOON, n=3, verdicts=NOTHING | {PASS: 3}, routes={"ACCEPTED": routed})
+    blind = MinuteBook(camera="a", minute=NOON + MINUTE, unseen=unseen)  # its trigger came a moment later
+    (book,) = by_camera([MinuteBook(camera="a", minute=NOON - MINUTE), minute, blind], now=ONE_O_CLOCK, deadlines={})
+    assert book.unrouted == unrouted
 
 
 def test_too_many_verdicts_never_make_up_for_a_missing_one() -> None:
