@@ -12,7 +12,7 @@ from core import logs
 from core.health import HANGS_AFTER, Health, serve_health
 from core.line import read_line
 from core.live import open_live
-from core.messages import CAMERAS, FRAMES
+from core.messages import CAMERAS, FRAMES, ROUTES
 from core.metrics import open_metrics
 from core.settings import Settings, read_settings
 from core.stop import Stop
@@ -64,8 +64,8 @@ def run_inspection(*, name: str, supervised: bool, ready: Path | None, load: "Lo
 
 
 def run_books(*, supervised: bool) -> None:
-    """Write camera reports until asked to stop."""
-    from workers.bookkeeping import GROUP, Bookkeeper
+    """Write what cameras and gates report until asked to stop."""
+    from workers.bookkeeping import GROUP, ROUTE_GROUP, Bookkeeper, RouteKeeper
     from workers.runtime import Watch, Worker
 
     settings, stop = _begin(supervised=supervised)
@@ -73,10 +73,19 @@ def run_books(*, supervised: bool) -> None:
         signs = stack.enter_context(_signs(settings, "books", "books"))
         database = stack.enter_context(parts.database(settings))
         broker = stack.enter_context(parts.broker(settings))
-        consumer = stack.enter_context(broker.consumer(CAMERAS, group=GROUP, member="books"))
-        dead = stack.enter_context(broker.producer())
-        watch = Watch(signs=signs)
-        Worker(consumer, dead, Bookkeeper(database), stop=stop, watch=watch, pace=_pace(settings)).run()
+        pace, watch = _pace(settings), Watch(signs=signs)
+        workers = []
+        for topic, group, step in (
+            (CAMERAS, GROUP, Bookkeeper(database)),
+            (ROUTES, ROUTE_GROUP, RouteKeeper(database)),
+        ):
+            consumer = stack.enter_context(broker.consumer(topic, group=group, member=group))
+            dead = stack.enter_context(broker.producer())
+            workers.append(Worker(consumer, dead, step, stop=stop, watch=watch, pace=pace))
+        signs.ready()
+        while not stop.asked:
+            for worker in workers:  # both need the same stores: where one waits, the other would too
+                worker.step()
 
 
 def run_housekeeping(*, supervised: bool) -> None:

@@ -1,18 +1,18 @@
-"""The bookkeeping step: what the cameras report of themselves goes into the books, beside what was judged."""
+"""The bookkeeping steps: what cameras and gates tell of themselves goes into the books, beside what was judged."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from core.broker.protocol import Message
 from core.database import Database
 from core.errors import BadFrame
-from core.messages import CameraReported
-from core.records import minutes, sessions
+from core.messages import CameraReported, PartRouted
+from core.records import minutes, routes, sessions, signs
 from workers.runtime import Dead, Done, Outcome
 
-log = logging.getLogger(__name__)
+GROUP, ROUTE_GROUP = "books", "routes"
 
-GROUP = "books"
+Told = TypeVar("Told", CameraReported, PartRouted)
 
 
 class Bookkeeper:
@@ -23,17 +23,11 @@ class Bookkeeper:
 
     def __call__(self, messages: Sequence[Message]) -> list[Outcome]:
         """One outcome for each message. Raises StoreUnavailable."""
-        outcomes: list[Outcome] = []
-        reports: list[CameraReported] = []
-        for message in messages:
-            try:
-                reports.append(CameraReported.from_json(message.value))
-                outcomes.append(Done())
-            except BadFrame as problem:
-                outcomes.append(Dead(str(problem)))
+        reports, outcomes = _read(messages, CameraReported.from_json)
         with self._database.writing() as connection:
             for report in reports:
-                sessions.report(connection, report)
+                if sessions.report(connection, report):
+                    signs.keep(connection, report)
             minutes.count(connection, reports)
         return outcomes
 
@@ -41,3 +35,36 @@ class Bookkeeper:
         """A report that cannot be written is dead-lettered; the next one carries the same counters."""
         del message
         return Dead(detail)
+
+
+class RouteKeeper:
+    """Writes where gates sent each part; what is there already, or newer, stays."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __call__(self, messages: Sequence[Message]) -> list[Outcome]:
+        """One outcome for each message. Raises StoreUnavailable."""
+        told, outcomes = _read(messages, PartRouted.from_json)
+        with self._database.writing() as connection:
+            for part in sorted(told, key=lambda part: part.id):  # in one order: two processes cannot deadlock
+                routes.keep(connection, part)
+        return outcomes
+
+    def give_up(self, message: Message, detail: str) -> Outcome:
+        """A route that cannot be written is dead-lettered: the books then miss it, and say so."""
+        del message
+        return Dead(detail)
+
+
+def _read(messages: Sequence[Message], read: Callable[[bytes], Told]) -> tuple[list[Told], list[Outcome]]:
+    """What could be read, and one outcome for each message."""
+    found: list[Told] = []
+    outcomes: list[Outcome] = []
+    for message in messages:
+        try:
+            found.append(read(message.value))
+            outcomes.append(Done())
+        except BadFrame as problem:
+            outcomes.append(Dead(str(problem)))
+    return found, outcomes

@@ -1,11 +1,16 @@
 from dataclasses import replace
+from datetime import timedelta
 
 from core.broker.protocol import Topic
-from core.messages import CAMERAS, DEAD_LETTERS, CameraReported
+from core.messages import CAMERAS, DEAD_LETTERS, ROUTES, CameraReported, FrameId, PartRouted
 from core.records.books import books
+from core.records.minutes import minutes
+from core.records.routes import where_to
+from core.records.signs import Sign, newest
 from core.stop import Stop
+from core.times import MINUTE_NS, utc_of
 from tests.workers.bench import NOW, Bench, drain
-from workers.bookkeeping import GROUP, Bookkeeper
+from workers.bookkeeping import GROUP, ROUTE_GROUP, Bookkeeper, RouteKeeper
 from workers.runtime import Dead, Pace, Worker
 
 REPORT = CameraReported(
@@ -51,3 +56,48 @@ def test_a_report_that_cannot_be_written_is_given_up(bench: Bench) -> None:
     send(bench, REPORT.to_json())
     (message,) = bench.topic(CAMERAS)
     assert Bookkeeper(bench.database).give_up(message, "it ended its worker") == Dead("it ended its worker")
+
+
+def test_reports_keep_what_the_camera_counted_by_minute_and_what_is_wrong_with_it(bench: Bench) -> None:
+    start = NOW - NOW % MINUTE_NS
+    told = replace(REPORT, minutes=[[start, 5, 4]], alarm="SPOOL_80 81 % of 4 GiB", host="edge-1")
+    send(bench, told.to_json(), replace(REPORT, triggered=4, minutes=[[start, 4, 4]]).to_json(), told.to_json())
+    drain(worker(bench))
+    with bench.database.reading() as connection:
+        (book,) = minutes(connection, since=utc_of(start), until=utc_of(start) + timedelta(minutes=1))
+        assert newest(connection, "top") == [
+            Sign(
+                session=NOW,
+                state="RUNNING",
+                detail="",
+                reported_at=utc_of(NOW),
+                alarm="SPOOL_80 81 % of 4 GiB",
+                host="edge-1",
+            )
+        ]
+    assert (book.triggered, book.captured, book.residual) == (5, 4, 5)
+
+
+ROUTE = PartRouted(
+    gate="g1", session=NOW, number=3, station="s", product="ring", part_id="P3", trigger_seq=3, lot="",
+    triggered_at=NOW, commanded_at=NOW, routed_at=NOW, deadline_ms=5000, verdict="FAIL", reason="", detail="", action="REJECT",
+    route="REJECTED", frames=[["top", NOW, 3, NOW]],
+)  # fmt: skip
+
+
+def test_routes_reach_the_books_once_and_what_is_no_route_is_a_dead_letter(bench: Bench) -> None:
+    bench.broker.apply([Topic(ROUTES, 1)])
+    with bench.broker.producer() as producer:
+        for value in (ROUTE.to_json(), b"{}", ROUTE.to_json()):
+            producer.send(ROUTES, value, partition=0)
+    consumer = bench.broker.consumer(ROUTES, group=ROUTE_GROUP, member="routes")
+    pace = Pace(poll=0.0, sleep=lambda _: None)
+    keeper = RouteKeeper(bench.database)
+    assert drain(Worker(consumer, bench.broker.producer(), keeper, stop=Stop(), pace=pace)) == 3
+    (letter,) = bench.topic(DEAD_LETTERS[ROUTES])
+    assert letter.value == b"{}"
+    with bench.database.reading() as connection:
+        assert where_to(connection, FrameId("top", NOW, 3)) == "REJECTED"
+        (book,) = minutes(connection, since=utc_of(NOW - MINUTE_NS), until=utc_of(NOW + MINUTE_NS))
+    assert book.routes == {"REJECTED": 1}
+    assert keeper.give_up(letter, "it ended its worker") == Dead("it ended its worker")

@@ -26,8 +26,9 @@ def routed(number: int, *seen: FrameId, route: str = "ACCEPTED", gate: str = "g1
     at = SESSION + round(second * 1e9)
     return PartRouted(
         gate=gate, session=SESSION, number=number, station="s", product="ring", part_id=f"P{number}", lot="",
-        trigger_seq=number, triggered_at=at, commanded_at=at, routed_at=at + 10**9, deadline_ms=5000, verdict="PASS", reason="",
-        detail="", action="ACCEPT", route=route, frames=[[*frame, at] for frame in seen])  # fmt: skip
+        trigger_seq=number, triggered_at=at, commanded_at=at, routed_at=at + 10**9, deadline_ms=5000,
+        verdict="PASS", reason="", detail="", action="ACCEPT", route=route,
+        frames=[[*frame, at] for frame in seen])  # fmt: skip
 
 
 def tell(database: Database, *told: PartRouted) -> list[bool]:
