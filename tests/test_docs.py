@@ -31,7 +31,8 @@ DOCUMENTS = [*OURS, ".env.example"]
 
 # The only places on a disk that an example may name: everybody sees that they stand for another one.
 EXAMPLE_ROOTS = {"path", "pictures"}
-ROUTES = {"metrics", "healthz"}  # of a process, not of a disk
+ROUTES = {"metrics", "healthz", "livez"}  # of a process, not of a disk
+STANDARD = {"backups", "data", "dev", "etc", "opt", "run", "var"}  # of every Debian, or of a container
 
 SHELL_LINE = re.compile(r"^(?:FLAWLINE_\w+=\S+ )?flawline (.+)$", re.MULTILINE)
 
@@ -216,7 +217,7 @@ def anchors(file: Path) -> set[str]:
 def test_no_document_names_a_place_on_somebody_s_disk(name: str) -> None:
     said = text_of(name)
     assert str(ROOT) not in said
-    assert set(re.findall(r"(?<![\w./…>)\]*<~-])/([a-z][\w.-]*)", said)) <= EXAMPLE_ROOTS | ROUTES
+    assert set(re.findall(r"(?<![\w./…>)\]*<~-])/([a-z][\w.-]*)", said)) <= EXAMPLE_ROOTS | ROUTES | STANDARD
 
 
 def test_the_readme_shows_the_demo() -> None:
