@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Table, and_, or_
+from sqlalchemy import ColumnElement, Table, and_, literal, or_
 
 from core.messages import FrameId
+from core.partitions import captured_since
 from core.tables import inspections, regions
 from core.times import utc_of
 
@@ -22,8 +23,7 @@ _BY_TIME = {inspections, regions}
 
 def is_frame(table: Table, frame: FrameId) -> ColumnElement[bool]:
     """One frame's row in a table with the columns camera, session and seq."""
-    mine = (table.c[name] == value for name, value in frame._asdict().items())
-    return and_(*mine, *_since(table, frame.session))
+    return and_(of_session(table, frame.camera, frame.session), table.c.seq == frame.seq)
 
 
 def among(table: Table, frames: Collection[FrameId]) -> Iterator[ColumnElement[bool]]:
@@ -38,16 +38,19 @@ def among(table: Table, frames: Collection[FrameId]) -> Iterator[ColumnElement[b
             seqs[camera, session].append(seq)
         yield or_(
             *(
-                and_(
-                    table.c.camera == camera,
-                    table.c.session == session,
-                    table.c.seq.in_(numbers),
-                    *_since(table, session),
-                )
+                and_(of_session(table, camera, session), table.c.seq.in_(numbers))
                 for (camera, session), numbers in seqs.items()
             )
         )
 
 
+def of_session(table: Table, camera: str, session: int) -> ColumnElement[bool]:
+    """The rows of one session."""
+    return and_(table.c.camera == camera, table.c.session == session, *_since(table, session))
+
+
 def _since(table: Table, session: int) -> list[ColumnElement[bool]]:
-    return [table.c.captured_at >= utc_of(session) - BEFORE] if table in _BY_TIME else []
+    if table not in _BY_TIME:
+        return []
+    earliest = literal(utc_of(session) - BEFORE, table.c.captured_at.type)
+    return [captured_since(table.c.captured_at, earliest)]

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, literal_column, or_, select
+from sqlalchemy import Connection, Row, Select, and_, func, literal_column, or_, select
 
 from core.messages import FrameId
-from core.tables import inspections, models, regions
+from core.records.frames import BEFORE, is_frame
+from core.tables import inspections, models, regions, sessions
+from core.times import utc_of
 from core.verdicts import MachineVerdict, RunType
 
 ROW_COLUMNS = tuple(
@@ -103,7 +105,7 @@ def frame_rows() -> Select[Any]:
 
 def frames_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Frame]:
     """Rows of `frame_rows` with their regions, in the same order."""
-    marked = _regions(connection, [FrameId(row.camera, row.session, row.seq) for row in rows])
+    marked = _regions(connection, rows)
     found = []
     for row in rows:
         values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
@@ -115,17 +117,31 @@ def frames_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Frame]:
 
 def newest(connection: Connection, camera: str) -> Frame | None:
     """The newest verdict of a camera."""
-    statement = frame_rows().where(inspections.c.camera == camera).order_by(inspections.c.captured_at.desc()).limit(1)
-    found = frames_of(connection, connection.execute(statement).all())
+    found = frames_of(connection, _newest(connection, camera, frame_rows(), 1))
     return found[0] if found else None
 
 
 def bars(connection: Connection, camera: str, *, most: int) -> list[Bar]:
     """The newest rows of a camera, newest first."""
     columns = inspections.c.captured_at, inspections.c.inspected_at, inspections.c.verdict, inspections.c.reason
-    statement = select(*columns).where(inspections.c.camera == camera)
-    rows = connection.execute(statement.order_by(inspections.c.captured_at.desc()).limit(most))
-    return [Bar(*row) for row in rows]
+    rows = _newest(connection, camera, select(*columns), most)
+    return [Bar(row.captured_at, row.inspected_at, row.verdict, row.reason) for row in rows]
+
+
+def _newest(connection: Connection, camera: str, rows: Select[Any], most: int) -> Sequence[Row[Any]]:
+    session = connection.scalar(select(func.max(sessions.c.session)).where(sessions.c.camera == camera))
+    recent = None if session is None else utc_of(session) - BEFORE
+    return _latest(connection, rows.where(inspections.c.camera == camera), most, recent=recent)
+
+
+def _latest(connection: Connection, rows: Select[Any], most: int, *, recent: datetime | None) -> Sequence[Row[Any]]:
+    """The newest `most`, newest first. Mostly all are `recent`; only else does PostgreSQL read its older partitions."""
+    newest_first = rows.order_by(inspections.c.captured_at.desc()).limit(most)
+    if recent is not None:
+        found = connection.execute(newest_first.where(inspections.c.captured_at >= recent)).all()
+        if len(found) == most:
+            return found
+    return connection.execute(newest_first).all()
 
 
 def rejects(connection: Connection, since: datetime, *, most: int) -> list[Frame]:
@@ -149,29 +165,23 @@ def passed_before(connection: Connection, frame: Frame, *, most: int) -> list[Fr
         inspections.c.verdict == str(MachineVerdict.PASS),
         inspections.c.thumb.is_not(None),
     )
-    statement = frame_rows().where(wanted).order_by(inspections.c.captured_at.desc()).limit(most)
-    return frames_of(connection, connection.execute(statement).all())
+    day_before = frame.captured_at - timedelta(days=1)
+    return frames_of(connection, _latest(connection, frame_rows().where(wanted), most, recent=day_before))
 
 
 def one(connection: Connection, identity: FrameId) -> Frame | None:
     """The row of that identity."""
-    statement = frame_rows().where(
-        inspections.c.camera == identity.camera,
-        inspections.c.session == identity.session,
-        inspections.c.seq == identity.seq,
-    )
+    statement = frame_rows().where(is_frame(inspections, identity))
     found = frames_of(connection, connection.execute(statement).all())
     return found[0] if found else None
 
 
-def _regions(connection: Connection, identities: Sequence[FrameId]) -> dict[FrameId, list[Region]]:
+def _regions(connection: Connection, rows: Sequence[Row[Any]]) -> dict[FrameId, list[Region]]:
     marked: dict[FrameId, list[Region]] = {}
-    if not identities:
+    if not rows:
         return marked
-    named = [
-        and_(regions.c.camera == camera, regions.c.session == session, regions.c.seq == seq)
-        for camera, session, seq in identities
-    ]
+    key = [*FrameId._fields, "captured_at"]
+    named = [and_(*(regions.c[name] == getattr(row, name) for name in key)) for row in rows]
     for row in connection.execute(select(regions).where(or_(*named)).order_by(regions.c.number)):
         place = Region(row.x, row.y, row.width, row.height, row.area, row.peak)
         marked.setdefault(FrameId(row.camera, row.session, row.seq), []).append(place)

@@ -106,11 +106,11 @@ class Plant:
             sessions.report(connection, told)
 
 
-def settings_in(folder: Path, *, port: int = 0, theme: Theme = "auto") -> Settings:
-    """Settings of an installation in `folder`."""
+def settings_in(folder: Path, *, port: int = 0, theme: Theme = "auto", database: str = "") -> Settings:
+    """Settings of an installation in `folder`; its books lie there too, unless a database is named."""
     return Settings(
         data=folder,
-        database=DatabaseSettings(url=f"sqlite:{folder / 'flawline.sqlite'}", busy_seconds=1),
+        database=DatabaseSettings(url=database or f"sqlite:{folder / 'flawline.sqlite'}", busy_seconds=1),
         blobs=BlobSettings(url=f"file:{folder / 'blobs'}"),
         dashboard=DashboardSettings(port=port, reviewer="A. Reviewer", theme=theme),
     )
