@@ -145,16 +145,17 @@ class SpooledProducer(AbstractContextManager["SpooledProducer"]):
         """Make what is pending durable in the spool."""
         with self._lock:  # held throughout, so that the sender does not find the spool empty and go straight meanwhile
             self._straight = False
-            pictures = [record for record in self._pending if len(record.value) > SMALL_BYTES]
+            pictures = sum(len(record.value) > SMALL_BYTES for record in self._pending)
             try:
                 self._spool.append(self._pending)
-                self._watch.took(pictures=len(pictures))
-            except SpoolFull as problem:
-                self._watch.refused(str(problem), diverting=self._rules.divert)
-                if not (self._rules.divert and pictures):
+                self._watch.took(pictures=pictures)
+            except StoreUnavailable as problem:
+                diverting = self._rules.divert and pictures > 0 and isinstance(problem, SpoolFull)
+                self._watch.refused(str(problem), diverting=diverting)
+                if not diverting:
                     raise
                 self._spool.append([without_picture(record) for record in self._pending])
-                self._watch.diverted += len(pictures)
+                self._watch.diverted += pictures
             finally:
                 self._watch.look()
             self._pending.clear()

@@ -1,6 +1,7 @@
 """What a camera's spool has to say: to the log at once and every minute, to the metrics, and to the camera's report."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,15 +39,16 @@ class SpoolWatch:
         self.diverted = 0
         self._full = ""  # why the last picture was not taken
         self._known = SpoolState()
-        self._said = ""
-        self._due = 0.0
+        self._said: dict[str, float] = {}  # when each kind of trouble was last said
 
     def trouble(self, problem: str) -> None:
         """Why the broker takes nothing; "" when it does."""
         self.problem = problem
+        if not problem:
+            self._full = ""  # room is being made
 
     def refused(self, problem: str, *, diverting: bool) -> None:
-        """Something did not fit into the spool."""
+        """The spool did not take a record: it is full, or its disk."""
         held = "parts go on record without their pictures" if diverting else "no more pictures are taken"
         self._full = f"{problem}; {held}"
 
@@ -65,17 +67,15 @@ class SpoolWatch:
         state = self._look_in()
         age = state.age(self._wall())
         self._metrics.spooled(self._spool.name, state.size, age)
-        if not state.records:
-            self._full = ""
         text = self._alarm(state) or (self.problem and f"the broker is away: {self.problem}")
         kind, now = text.partition(":")[0], self._clock()
-        if kind != self._said or (kind and now >= self._due):
-            self._said, self._due = kind, now + REMIND_SECONDS
-            if kind:
-                _log.error("%s: %s; %d records, %.1f MB, wait in the spool, the oldest for %.0f s",
-                           self._spool.name, text, state.records, state.size / 1e6, age)  # fmt: skip
-            else:
-                _log.info("%s: the broker takes records again", self._spool.name)
+        if not kind and self._said:
+            self._said.clear()
+            _log.info("%s: the broker takes records again", self._spool.name)
+        elif kind and now >= self._said.get(kind, -math.inf) + REMIND_SECONDS:
+            self._said[kind] = now
+            _log.error("%s: %s; %d records, %.1f MB, wait in the spool, the oldest for %.0f s",
+                       self._spool.name, text, state.records, state.size / 1e6, age)  # fmt: skip
 
     def _look_in(self) -> SpoolState:
         """What waits; as it was known last while the spool's disk refuses, which whoever writes there will say."""
@@ -84,7 +84,7 @@ class SpoolWatch:
         return self._known
 
     def _alarm(self, state: SpoolState) -> str:
-        if self._full and state.records:
+        if self._full:
             return f"SPOOL_FULL: {self._full}"
         if state.nearly_full:
             return f"SPOOL_80: the spool holds {state.size} of {state.room} bytes; bring the broker back"
