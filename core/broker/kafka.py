@@ -55,6 +55,10 @@ class KafkaBroker(AbstractContextManager["KafkaBroker"]):
         """0: Kafka itself drops what the topics' retention no longer keeps."""
         return 0
 
+    def drop(self) -> None:
+        """Remove all topics below our prefix, with their records: the end of a trial. Raises StoreUnavailable."""
+        self._admin.drop()
+
     def close(self) -> None:
         """Let go of the broker itself; its producers and consumers are closed by their owners."""
         self._admin.close()

@@ -74,6 +74,15 @@ class KafkaAdmin:
             self._configure(topic for topic in wanted if topic.name in known)
         return found
 
+    def drop(self) -> None:
+        """Remove all topics below our prefix, with their records. Raises ValueError where there is no prefix."""
+        if not self._settings.prefix:
+            raise ValueError("only topics below a prefix can be dropped together; there may be others than ours")
+        names = [self._full(topic) for topic in self.names()]
+        if names:
+            self._ask(lambda client: client.delete_topics(names))
+        self._partitions.clear()
+
     def lag(self, topic: str, *, group: str) -> list[Lag]:
         """By partition: the group's committed offset, the log's end, and the age of what is between. ValueError."""
         parts = [TopicPartition(self._full(topic), number) for number in range(self.partitions(topic))]

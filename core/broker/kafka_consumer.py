@@ -201,6 +201,11 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
                 **CONSUMER,
             )
             self._watch = _Watch()
+            try:  # a leader that does not know the topic yet would share out nothing, and never look again
+                client.partitions_for_topic(self._settings.prefix + self._topic)
+            except errors.KafkaError as problem:
+                client.close(autocommit=False, timeout_ms=1000)
+                raise meaning(problem, f"the partitions of {self._topic} cannot be asked for") from problem
             client.subscribe([self._settings.prefix + self._topic], listener=self._watch)
             self._client = client
         return self._client
