@@ -63,10 +63,16 @@ class Part:
     due: int
     spoiled: str = ""  # why nothing can prove it good any more: an error of its trigger
     views: dict[str, View] = field(default_factory=dict)
+    seen_at: int = 0  # when its last view came
     decision: Decision | None = None
     commanded_at: int = 0
     is_acknowledged: bool = False
     is_confirmed: bool = False
+
+    @property
+    def seen_ms(self) -> float | None:
+        """Milliseconds from its trigger to its last view; None where none came."""
+        return (self.seen_at - self.trigger.at) / 1e6 if self.seen_at else None
 
     def see(self, view: View) -> None:
         """Take a view; a second picture by the same camera can only make it worse."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from core.messages import FrameInspected
 from core.verdicts import GateAction, MachineVerdict, NoVerdictReason, PhysicalRoute, route
-from workers.gate.parts import Decision, Part, Trigger, believe, weigh
+from workers.gate.parts import Decision, Part, Trigger, View, believe, weigh
 from workers.gate.permission import Permission
 from workers.gate.sequence import Sequence, Step
 
@@ -41,6 +41,13 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracked:
+    """A part is under way; exactly once for each trigger that was announced."""
+
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
 class Commanded:
     """Tell the PLC now; exactly once for each trigger."""
 
@@ -58,7 +65,7 @@ class Routed:
     detail: str
 
 
-Effect = Commanded | Routed
+Effect = Tracked | Commanded | Routed
 
 
 class Note(StrEnum):
@@ -103,6 +110,11 @@ class Tracker:
         return min(times, default=None)
 
     @property
+    def last_seq(self) -> int | None:
+        """The newest trigger number that is trusted."""
+        return self._sequence.last
+
+    @property
     def in_flight(self) -> int:
         """Parts that are not decided yet."""
         return len(self._flying)
@@ -128,11 +140,11 @@ class Tracker:
             part.spoiled = f"part {part_id} is at the gate already"
         if len(self._flying) >= self._rules.most_in_flight:
             part.spoiled = f"triggered while busy with {len(self._flying)} parts"
-            return [*effects, self._command(part)]
+            return [*effects, Tracked(part), self._command(part)]
         self._flying[part.number] = part
         if part_id:
             self._by_id.setdefault(part_id, []).append(part)
-        return [*effects, *self.tick(now)]
+        return [*effects, Tracked(part), *self.tick(now)]
 
     def verdict(self, told: FrameInspected, now: int, *, is_stale: bool = False) -> list[Effect]:
         """A camera's verdict came; is_stale: it was there before this gate began to listen, so it decides nothing."""
@@ -141,6 +153,7 @@ class Tracker:
         if note is None:
             part = next((p for p in self._by_id[told.part_id] if told.camera not in p.views), None)
             part = part or self._by_id[told.part_id][-1]
+            part.seen_at = now
             part.see(believe(told, self._rules.product_codes, part.trigger, self._rules.within_ms))
             return [*effects, *self._release()]
         self.notes[note] += 1
@@ -228,9 +241,9 @@ class Tracker:
             return decision
         if now > part.due + self._rules.grace:
             late_ms = (now - part.due) // 1_000_000
-            return _no_verdict(NoVerdictReason.LATE, f"the gate itself was {late_ms} ms late")
+            return _no_verdict(NoVerdictReason.LATE, f"the gate itself was {late_ms} ms late", decision.view)
         if withheld := self._permission.withheld(now):
-            return _no_verdict(*withheld)
+            return _no_verdict(*withheld, decision.view)
         return decision
 
     def _judge(self, part: Part) -> Decision:
@@ -286,5 +299,5 @@ class Tracker:
         return True
 
 
-def _no_verdict(reason: NoVerdictReason, detail: str) -> Decision:
-    return Decision(MachineVerdict.NO_VERDICT, reason, detail, PhysicalRoute.REJECTED_FAILSAFE)
+def _no_verdict(reason: NoVerdictReason, detail: str, view: View | None = None) -> Decision:
+    return Decision(MachineVerdict.NO_VERDICT, reason, detail, PhysicalRoute.REJECTED_FAILSAFE, view=view)

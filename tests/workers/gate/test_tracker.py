@@ -8,7 +8,7 @@ from core.verdicts import MachineVerdict
 from tests.workers.gate.bench import BUDGET, MS, RULES, commands, qualified, routes, run_out, told, tracker, trigger
 from workers.gate.permission import Bypass, Permission
 from workers.gate.sequence import Step
-from workers.gate.tracker import Commanded, Note, Routed
+from workers.gate.tracker import Commanded, Note, Routed, Tracked
 
 TWO = replace(RULES, cameras=frozenset({"top", "side"}))
 FAILSAFE = "REJECTED_FAILSAFE"
@@ -16,7 +16,7 @@ FAILSAFE = "REJECTED_FAILSAFE"
 
 def test_a_pass_in_time_accepts_its_part_at_its_time_and_not_before() -> None:
     gate = tracker()
-    assert gate.trigger(trigger(7, 0), 0) == []
+    assert [type(effect) for effect in gate.trigger(trigger(7, 0), 0)] == [Tracked]
     assert gate.verdict(told(7), 10) == []
     assert gate.tick(BUDGET - 1) == []
     assert commands(gate.tick(BUDGET)) == {7: "ACCEPT"}

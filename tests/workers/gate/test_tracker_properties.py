@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from core.verdicts import GateAction, MachineVerdict, PhysicalRoute
 from tests.workers.gate.bench import MS, told, trigger
 from workers.gate.permission import Bypass, Permission
-from workers.gate.tracker import Commanded, Effect, Routed, Rules, Tracker
+from workers.gate.tracker import Commanded, Effect, Routed, Rules, Tracked, Tracker
 
 CAMERAS = ("top", "side")
 WRAP = 1 << 32
@@ -47,6 +47,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.frame = 0
         self.triggers: list[tuple[str, int]] = []  # id and time, as the PLC announced them
         self.proofs: list[tuple[str, str, int]] = []  # id, camera, time heard
+        self.tracked: Counter[int] = Counter()
         self.commanded: Counter[int] = Counter()
         self.routed: Counter[int] = Counter()
         self.bypassing = False
@@ -54,7 +55,10 @@ class AnyOrder(RuleBasedStateMachine):
     def take(self, effects: list[Effect]) -> None:
         for effect in effects:
             number = effect.part.number
-            if isinstance(effect, Commanded):
+            if isinstance(effect, Tracked):
+                self.tracked[number] += 1
+            elif isinstance(effect, Commanded):
+                assert self.tracked[number] == 1
                 assert not self.routed[number], "told after its end"
                 self.commanded[number] += 1
                 if effect.decision.action is GateAction.ACCEPT:
@@ -161,7 +165,7 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def never_twice(self) -> None:
         self.bypassing = self.permission.bypass(self.now) is not None
-        assert max([*self.commanded.values(), *self.routed.values()], default=0) <= 1
+        assert max([*self.tracked.values(), *self.commanded.values(), *self.routed.values()], default=0) <= 1
 
     def teardown(self) -> None:
         if not hasattr(self, "tracker"):

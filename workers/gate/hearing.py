@@ -1,0 +1,92 @@
+"""Listens to topic `verdicts` from a thread that may fail for ever: without it no part gets its PASS."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from core.broker.protocol import Broker, Consumer, Message, Partition
+from core.errors import BadFrame, SettingsInvalid, StoreUnavailable
+from core.messages import VERDICTS, FrameInspected
+from workers.gate.events import Event, Heard, Listening
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+JOIN_SECONDS = 30.0
+
+
+class Hearing:
+    """Hands verdicts to `tell`. What was in the topic before it listened, and before each reconnection, is stale.
+
+    A part that was triggered earlier than that loses its verdict and is rejected; the alternative would be to act on
+    yesterday's PASS for a part of today's that goes by the same number.
+    """
+
+    def __init__(self, open_broker: Callable[[], Broker], group: str, tell: Callable[[Event], None], *,
+                 poll: float = 0.1) -> None:  # fmt: skip
+        self._open, self._group, self._tell, self._poll = open_broker, group, tell, poll
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hear verdicts", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def close(self, *, within: float = 3.0) -> None:
+        """End, as far as the broker lets us."""
+        self._ending.set()
+        self._thread.join(within)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it listens, or tries to."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._ending.is_set():
+            try:
+                with ExitStack() as parts:
+                    broker = parts.enter_context(self._open())
+                    consumer = parts.enter_context(broker.consumer(VERDICTS, group=self._group, member=self._group))
+                    fence = self._skip(broker, consumer)
+                    self._tell(Listening(""))
+                    log.info("verdicts are heard")
+                    pause = FIRST_PAUSE
+                    while not self._ending.is_set():
+                        self._hear(consumer, fence)
+            except (StoreUnavailable, SettingsInvalid, ValueError, OSError) as problem:  # ValueError: no topic yet
+                log.warning("no verdicts are heard, so parts are rejected: %s", problem)
+                self._tell(Listening(f"no verdicts are heard: {problem}"))
+            self._ending.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _skip(self, broker: Broker, consumer: Consumer) -> dict[Partition, int]:
+        """Go to the ends of the topic as they are now; by partition, the first offset that is not stale."""
+        waited = 0.0
+        while not consumer.assignment():
+            consumer.poll(self._poll, most=1)
+            waited += self._poll
+            if self._ending.is_set() or waited > JOIN_SECONDS:
+                raise StoreUnavailable(f"{VERDICTS}: the broker gave this gate nothing to read")
+        fence = {lag.partition: lag.end for lag in broker.lag(VERDICTS, group=self._group)}
+        consumer.commit(fence)
+        consumer.rewind()
+        return fence
+
+    def _hear(self, consumer: Consumer, fence: dict[Partition, int]) -> None:
+        messages = consumer.poll(self._poll, most=256)
+        for message in messages:
+            if told := _read(message):
+                self._tell(Heard(told, message.offset < fence.get(message.partition, 0)))
+        if messages:
+            consumer.commit({message.partition: message.offset + 1 for message in messages})
+
+
+def _read(message: Message) -> FrameInspected | None:
+    try:
+        return FrameInspected.from_json(message.value)
+    except BadFrame as problem:
+        log.warning("offset %d of %s is no verdict and proves nothing: %s", message.offset, VERDICTS, problem)
+        return None
