@@ -14,7 +14,7 @@ def chaos(
     kills: Annotated[int, typer.Option(min=0, help="How often something is killed.")] = 30,
     cameras: Annotated[int, typer.Option(min=1, max=32, help="Cameras.")] = 4,
     workers: Annotated[int, typer.Option(min=1, max=16, help="Inspection workers that share them.")] = 2,
-    rate: Annotated[float, typer.Option(min=1, help="Parts per second, over all cameras.")] = 100.0,
+    rate: Annotated[float, typer.Option(min=1, help="Parts per second, over all cameras.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Another seed is another storm.")] = 0,
     away: Annotated[
         list[str] | None, typer.Option(help="After the kills let a server go for long: kafka=600 (seconds), in turn.")
