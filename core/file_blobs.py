@@ -107,7 +107,7 @@ class FileBlobs:
                     total += path.stat().st_size
         return total
 
-    def disk(self) -> Disk | None:
+    def disk(self) -> Disk:
         """The disk of the folder, as `df` counts it. Raises StoreUnavailable."""
         with _translated("the picture folder"):
             folder = next(place for place in (self._root, *self._root.absolute().parents) if place.is_dir())

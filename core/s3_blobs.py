@@ -199,14 +199,18 @@ def _client(place: Place, credential: "S3Credential", read_seconds: float) -> S3
             options["root_certificate"] = Path(place.ca_file).read_bytes()
         except OSError as problem:
             raise SettingsInvalid(f"the ca_file of FLAWLINE_BLOBS__URL cannot be read: {problem}") from problem
-    return S3Store(
-        place.bucket,
-        prefix=place.prefix or None,
-        endpoint=place.endpoint or None,
-        region=place.region,
-        virtual_hosted_style_request=not place.endpoint,
-        skip_signature=False,  # said, or the client would ask AWS_… variables
-        credential_provider=lambda: credential,
-        client_options=options,
-        retry_config=_RETRY,
-    )
+    try:
+        return S3Store(
+            place.bucket,
+            prefix=place.prefix or None,
+            endpoint=place.endpoint or None,
+            region=place.region,
+            virtual_hosted_style_request=not place.endpoint,
+            skip_signature=False,  # said, or the client would ask AWS_… variables
+            credential_provider=lambda: credential,
+            client_options=options,
+            retry_config=_RETRY,
+        )
+    except ValueError as problem:
+        where = f" and its ca_file {place.ca_file}" if place.ca_file else ""
+        raise SettingsInvalid(f"FLAWLINE_BLOBS__URL{where} cannot be used: {problem}") from problem

@@ -1,9 +1,6 @@
-"""Keys and their rules, and the folder store: whole blobs or none, nothing outside the root, whole hours dropped."""
+"""Keys and their rules, and what every blob store promises: whole blobs or none, whole hours dropped."""
 
-import random
-import resource
-import stat
-import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,20 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.blobs import Kind, check_key, drop_older, frame_key, hours_before, start_of
-from core.errors import BlobMissing, StoreUnavailable
-from core.file_blobs import FileBlobs
+from cli.services.plant import Services
+from core.blobs import BlobStore, Kind, check_key, drop_older, frame_key, hours_before, open_blobs, start_of
+from core.errors import BlobMissing, SettingsInvalid
 from core.messages import FrameId
+from core.settings import BlobSettings, Settings
 from core.times import ns_of
-from tests.core.processes import kill, start
+from tests.servers import s3_of
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 FRAME = FrameId("ring-top", 1_790_000_000_000_000_001, 7)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FileBlobs:
-    return FileBlobs(tmp_path / "blobs")
+@pytest.fixture(params=["file", "s3"])
+def store(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -> Iterator[BlobStore]:
+    """Each store, opened as the settings say; what it holds in S3 goes at the end."""
+    urls = {"file": BlobSettings(url=f"file:{tmp_path / 'blobs'}"), "s3": s3_of(servers)}
+    opened = open_blobs(Settings(blobs=urls[request.param]))
+    yield opened
+    for kind in {key.partition("/")[0] for key in opened.keys()}:  # noqa: SIM118 - no mapping
+        opened.delete_prefix(kind)
 
 
 def key_at(moment: datetime, kind: Kind = Kind.RING, seq: int = 7) -> str:
@@ -55,9 +58,12 @@ def test_cameras_with_unusable_names_keep_keys_of_their_own() -> None:
     assert len(keys) == 7
 
 
+# What every store promises
+
+
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "a//b", "a/../b", "..", "a/.", ".part-1", "a/.hidden", "a b",
                                  "a\x00", "a\nb", "a/b/", "ü", "a" * 201, "a/" * 500 + "a", "C:\\", "a\n"])  # fmt: skip
-def test_what_is_no_key_is_never_written_and_reads_as_missing(store: FileBlobs, key: str) -> None:
+def test_what_is_no_key_is_never_written_and_reads_as_missing(store: BlobStore, key: str) -> None:
     with pytest.raises(ValueError, match="is no key"):
         store.put(key, b"x")
     with pytest.raises(ValueError, match="is no key"):
@@ -67,11 +73,8 @@ def test_what_is_no_key_is_never_written_and_reads_as_missing(store: FileBlobs, 
     assert not store.exists(key)
 
 
-# The folder store
-
-
 @pytest.mark.parametrize("durable", [True, False])
-def test_what_was_put_is_got_and_a_second_put_replaces_it(store: FileBlobs, durable: bool) -> None:
+def test_what_was_put_is_got_and_a_second_put_replaces_it(store: BlobStore, durable: bool) -> None:
     store.put("frame/a.jpg", b"first", durable=durable)
     store.put("frame/a.jpg", bytes(range(256)), durable=durable)
     assert store.get("frame/a.jpg") == bytes(range(256))
@@ -80,7 +83,7 @@ def test_what_was_put_is_got_and_a_second_put_replaces_it(store: FileBlobs, dura
     assert list(store.keys()) == ["frame/a.jpg"]
 
 
-def test_what_was_never_put_is_missing(store: FileBlobs) -> None:
+def test_what_was_never_put_is_missing(store: BlobStore) -> None:
     store.put("frame/a/b.jpg", b"")
     for key in ("frame/x.jpg", "frame/a", "frame/a/b.jpg/c", "other/x"):
         with pytest.raises(BlobMissing, match="no blob"):
@@ -91,90 +94,86 @@ def test_what_was_never_put_is_missing(store: FileBlobs) -> None:
     assert not store.exists("frame/a/b.jpg")
 
 
-def test_keys_and_folders_are_listed_by_whole_parts(store: FileBlobs) -> None:
+def test_keys_and_folders_are_listed_by_whole_parts(store: BlobStore) -> None:
     for key in ("ring/2026/b", "ring/2026/a", "ring/20261/c", "ring/2027", "heat/2026/d"):
         store.put(key, b"")
-    assert list(store.keys("ring/2026")) == ["ring/2026/a", "ring/2026/b"]
+    assert sorted(store.keys("ring/2026")) == ["ring/2026/a", "ring/2026/b"]
     assert list(store.keys("nothing")) == []
     assert store.folders("ring") == ["ring/2026", "ring/20261"]
     assert store.folders("nothing") == []
     assert store.delete_prefix("ring/2026") == 2
-    assert list(store.keys()) == ["heat/2026/d", "ring/20261/c", "ring/2027"]
+    assert sorted(store.keys()) == ["heat/2026/d", "ring/20261/c", "ring/2027"]
 
 
-def test_a_link_that_leads_out_of_the_root_is_no_blob(store: FileBlobs, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_bytes(b"secret")
-    store.put("frame/a", b"")
-    (tmp_path / "blobs/frame/link").symlink_to(tmp_path / "secret")
-    (tmp_path / "blobs/frame/folder").symlink_to(tmp_path)
-    for key in ("frame/link", "frame/folder/secret"):
-        with pytest.raises(BlobMissing):
-            store.get(key)
-    assert store.delete_prefix("frame") == 3
-    assert (tmp_path / "secret").read_bytes() == b"secret"
+def test_keys_that_begin_alike_are_no_folder_of_each_other(store: BlobStore) -> None:
+    names = ["k/a-b/1", "k/a.b", "k/a/1", "k/a0", "k/a/B", "k/a_"]
+    for name in names:
+        store.put(name, b"1")
+    assert sorted(store.keys("k/a")) == ["k/a/1", "k/a/B"]
+    assert sorted(store.keys()) == sorted(names)
+    assert store.used("k/a") == 2
 
 
-def test_a_full_disk_is_unavailable_and_leaves_the_old_blob_whole(store: FileBlobs, tmp_path: Path) -> None:
-    store.put("frame/a", b"old")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
-    try:
-        with pytest.raises(StoreUnavailable, match="frame/a"):
-            store.put("frame/a", bytes(1 << 20))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert store.get("frame/a") == b"old"
-    assert [path.name for path in (tmp_path / "blobs/frame").iterdir()] == ["a"]
-    store.put("frame/a", bytes(1 << 20))
-    assert store.size("frame/a") == 1 << 20
+@pytest.mark.parametrize("prefix", ["..", "/", "a//b", "a/", ".part"])
+def test_a_prefix_that_nobody_can_mean_lists_counts_and_deletes_nothing(store: BlobStore, prefix: str) -> None:
+    store.put("a/b", b"x")
+    for ask in (store.delete_prefix, store.folders, store.used, lambda prefix: list(store.keys(prefix))):
+        with pytest.raises(ValueError, match="is no key"):
+            ask(prefix)
+    assert store.get("a/b") == b"x"
 
 
-def test_no_space_left_is_unavailable_and_says_what_to_check(small_disk: Path) -> None:
-    store = FileBlobs(small_disk)
-
-    def put_many() -> None:
-        for number in range(1000):
-            store.put(f"frame/{number}", bytes(200_000))
-
-    with pytest.raises(StoreUnavailable, match=r"No space left.*check the disk"):
-        put_many()
-    kept = list(store.keys())
-    assert all(store.size(key) == 200_000 for key in kept)
-    store.delete(kept[0])
-    store.put("frame/again", bytes(200_000))
-    assert list((small_disk / "frame").glob(".part-*")) == []
+# Many at once
 
 
-def test_a_root_that_is_a_file_is_unavailable(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreUnavailable):
-        FileBlobs(tmp_path / "file").put("frame/a", b"x")
+def test_all_of_a_batch_are_stored_and_the_last_of_equal_keys_stays(store: BlobStore) -> None:
+    store.put_all([])
+    store.put_all([("ring/one", b"1", False)])
+    items = [(f"ring/{number}", bytes([number]) * number, number % 2 == 0) for number in range(60)]
+    store.put_all([*items, ("ring/7", b"again", True)])
+    wanted = {key: data for key, data, _ in items} | {"ring/7": b"again", "ring/one": b"1"}
+    assert {key: store.get(key) for key in store.keys()} == wanted  # noqa: SIM118
+    assert store.used("ring") == sum(map(len, wanted.values()))
 
 
-def test_a_killed_put_is_never_served_and_swept_away_later(tmp_path: Path) -> None:
-    root, folder = tmp_path / "blobs", tmp_path / "blobs/frame"
-    store = FileBlobs(root)
-    for _ in range(4):
-        process = start("put_for_ever", root)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "first\n"
-        time.sleep(random.random() * 0.01)
-        kill(process)
-        assert list(store.keys()) == ["frame/a"]
-        assert len(set(store.get("frame/a"))) == 1
-        assert store.size("frame/a") == 300_000
-        store.delete("frame/a")
-    (folder / ".part-left-behind").write_bytes(b"half")
-    leftovers = len(list(folder.iterdir()))
-    assert store.sweep("frame", before=datetime.now(UTC) - timedelta(hours=1)) == 0
-    assert store.sweep("frame", before=datetime.now(UTC) + timedelta(hours=1)) == leftovers
-    assert list(folder.iterdir()) == []
+def test_a_batch_with_a_key_that_is_none_raises(store: BlobStore) -> None:
+    with pytest.raises(ValueError, match="is no key"):
+        store.put_all([("../x", b"x", True), ("ring/a", b"a", True)])
+
+
+def test_a_thousand_and_more_are_listed_counted_and_removed(store: BlobStore) -> None:
+    store.put_all([(f"ring/2026/{number}", b"xy", False) for number in range(1100)])
+    store.put("ring/2027/x", b"x")
+    assert len(set(store.keys("ring/2026"))) == 1100
+    assert store.used("ring/2026") == 2200
+    assert store.delete_prefix("ring/2026") == 1100
+    assert list(store.keys()) == ["ring/2027/x"]
+    assert store.delete_prefix("ring/2026") == 0
+    assert store.used("nothing") == 0
+
+
+def test_a_large_blob_comes_back_whole(store: BlobStore) -> None:
+    data = bytes(range(256)) * (9 << 12)  # 9 MiB
+    store.put("model/large", data)
+    assert store.get("model/large") == data
+    assert store.size("model/large") == len(data)
+
+
+def test_sweeping_never_touches_a_blob(store: BlobStore) -> None:
+    store.put("model/a", b"x")
+    assert store.sweep("model", before=datetime.now(UTC) + timedelta(days=1)) == 0
+    assert store.get("model/a") == b"x"
+
+
+def test_a_url_of_another_kind_is_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="FLAWLINE_BLOBS__URL"):
+        open_blobs(Settings(blobs=BlobSettings(url="ftp://host")))
 
 
 # Retention
 
 
-def test_only_hours_that_ended_are_dropped(store: FileBlobs) -> None:
+def test_only_hours_that_ended_are_dropped(store: BlobStore) -> None:
     ages = [timedelta(minutes=minutes) for minutes in (1, 59, 61, 119, 121, 60 * 24 * 40)]
     for seq, age in enumerate(ages):
         store.put(key_at(NOON - age, seq=seq), b"x")
@@ -208,26 +207,8 @@ def test_a_blob_is_never_dropped_before_its_time(captured_at: int, cut: int) -> 
         assert hours == [key.rsplit("/", 2)[0]]
 
 
-def test_dropping_an_hour_takes_leftovers_and_empty_folders_along(store: FileBlobs, tmp_path: Path) -> None:
-    key = key_at(NOON - timedelta(days=1))
-    store.put(key, b"x")
-    (tmp_path / "blobs" / key).with_name(".part-1").write_bytes(b"half")
-    assert drop_older(store, Kind.RING, NOON) == 1
-    assert list((tmp_path / "blobs").iterdir()) == []
-    store.put(key, b"again")
-    assert store.get(key) == b"again"
-
-
-def test_folders_that_are_nobodys_hour_stay(store: FileBlobs) -> None:
+def test_folders_that_are_nobodys_hour_stay(store: BlobStore) -> None:
     for key in ("ring/notes/01/01/01/a", "ring/2026/13/01/01/a", "ring/2026/01/01/24/a", "ring/2026/01/b"):
         store.put(key, b"x")
     assert drop_older(store, Kind.RING, NOON) == 0
     assert len(list(store.keys())) == 4
-
-
-def test_a_blob_has_the_permissions_that_the_umask_gives(store: FileBlobs, tmp_path: Path) -> None:
-    store.put("frame/a", b"x")
-    plain = tmp_path / "plain"
-    plain.write_bytes(b"")
-    mode = stat.S_IMODE((tmp_path / "blobs/frame/a").stat().st_mode)
-    assert mode == stat.S_IMODE(plain.stat().st_mode)  # the umask's word, not a temporary file's 0600
