@@ -38,6 +38,14 @@ class Kind(StrEnum):
     COUNT_RECONCILE = "COUNT_RECONCILE"
     COUNTED_TWICE = "COUNTED_TWICE"
     GATE_UNCONFIRMED = "GATE_UNCONFIRMED"
+    GATE_FAULT = "GATE_FAULT"
+    BIN_FULL = "BIN_FULL"
+    LOW_AIR = "LOW_AIR"
+    WRONG_PRODUCT = "WRONG_PRODUCT"
+    CONSECUTIVE_REJECT = "CONSECUTIVE_REJECT"
+    CHALLENGE_OVERDUE = "CHALLENGE_OVERDUE"
+    BYPASS_ACTIVE = "BYPASS_ACTIVE"
+    BYPASS_EXPIRED = "BYPASS_EXPIRED"
     CAMERA_LOST = "CAMERA_LOST"
     TWO_SESSIONS = "TWO_SESSIONS"
     IMAGE_INVALID_RUN = "IMAGE_INVALID_RUN"
@@ -55,6 +63,9 @@ class Kind(StrEnum):
     DISK_85 = "DISK_85"
     PARTITION_MISSING = "PARTITION_MISSING"
     BACKUP_STALE = "BACKUP_STALE"
+    TRIGGER_MISMATCH = "TRIGGER_MISMATCH"
+    BIN_OPEN = "BIN_OPEN"
+    CHALLENGE_DUE = "CHALLENGE_DUE"
 
 
 class Habit(NamedTuple):
@@ -70,9 +81,17 @@ HABITS: Mapping[Kind, Habit] = {
     Kind.NOT_INSPECTING: Habit(Severity.RED, Owner.TECHNICIAN, on=3),
     Kind.NOT_QUALIFIED: Habit(Severity.RED, Owner.QUALITY, on=3),
     Kind.NO_VERDICT_RATE: Habit(Severity.RED, Owner.LEAD, off=60),
-    Kind.COUNT_RECONCILE: Habit(Severity.RED, Owner.LEAD, on=3),
-    Kind.COUNTED_TWICE: Habit(Severity.RED, Owner.ADMIN, on=3),
+    Kind.COUNT_RECONCILE: Habit(Severity.RED, Owner.LEAD, on=20, off=60),
+    Kind.COUNTED_TWICE: Habit(Severity.RED, Owner.ADMIN, on=20, off=60),
     Kind.GATE_UNCONFIRMED: Habit(Severity.RED, Owner.OPERATOR, off=60),
+    Kind.GATE_FAULT: Habit(Severity.RED, Owner.TECHNICIAN),
+    Kind.BIN_FULL: Habit(Severity.RED, Owner.OPERATOR),
+    Kind.LOW_AIR: Habit(Severity.RED, Owner.TECHNICIAN),
+    Kind.WRONG_PRODUCT: Habit(Severity.RED, Owner.LEAD),
+    Kind.CONSECUTIVE_REJECT: Habit(Severity.RED, Owner.OPERATOR),
+    Kind.CHALLENGE_OVERDUE: Habit(Severity.RED, Owner.LEAD),
+    Kind.BYPASS_ACTIVE: Habit(Severity.RED, Owner.LEAD),
+    Kind.BYPASS_EXPIRED: Habit(Severity.RED, Owner.LEAD),
     Kind.CAMERA_LOST: Habit(Severity.RED, Owner.TECHNICIAN, on=3),
     Kind.TWO_SESSIONS: Habit(Severity.RED, Owner.TECHNICIAN, on=8),  # a killed one's last report fades before that
     Kind.IMAGE_INVALID_RUN: Habit(Severity.RED, Owner.OPERATOR),
@@ -90,6 +109,9 @@ HABITS: Mapping[Kind, Habit] = {
     Kind.DISK_85: Habit(Severity.AMBER, Owner.ADMIN, on=10, off=120),
     Kind.PARTITION_MISSING: Habit(Severity.AMBER, Owner.ADMIN, on=10),
     Kind.BACKUP_STALE: Habit(Severity.AMBER, Owner.ADMIN, on=10),
+    Kind.TRIGGER_MISMATCH: Habit(Severity.AMBER, Owner.TECHNICIAN),
+    Kind.BIN_OPEN: Habit(Severity.AMBER, Owner.OPERATOR),
+    Kind.CHALLENGE_DUE: Habit(Severity.WHITE, Owner.LEAD),
 }  # every delay †: our own starting values
 
 

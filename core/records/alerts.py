@@ -114,6 +114,12 @@ def marked(connection: Connection, name: str) -> datetime | None:
     return found
 
 
+def all_marks(connection: Connection, start: str) -> dict[str, tuple[datetime, str]]:
+    """Every mark whose name begins so: when it was set, and with which detail."""
+    found = connection.execute(select(marks).where(marks.c.name.startswith(start, autoescape=True)))
+    return {row.name: (row.at, row.detail) for row in found}
+
+
 _OPEN: ColumnElement[bool] = alerts.c.closed_at.is_(None)
 
 
