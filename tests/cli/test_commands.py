@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from core.errors import ModelUnusable, SettingsInvalid
+from core.tables import REVISION
 from tests.cli.conftest import Run
 
 TINY = ("--budget", "4it", "--size", "64")
@@ -248,8 +249,8 @@ def test_the_database_is_made_and_its_revision_told(data: Path, flawline: Run) -
     assert "no tables yet" in flawline("db", "current")[1]
     assert "CREATE TABLE inspections" in flawline("db", "upgrade", "--sql")[1]
     assert not data.exists()
-    assert "revision 0001" in flawline("db", "upgrade")[1]
-    assert "at 0001" in flawline("db", "current")[1]
+    assert f"revision {REVISION}" in flawline("db", "upgrade")[1]
+    assert f"at {REVISION}" in flawline("db", "current")[1]
 
 
 def test_empty_books_balance(data: Path, flawline: Run) -> None:
