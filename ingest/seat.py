@@ -17,15 +17,16 @@ class CameraSeat(AbstractContextManager["CameraSeat"]):
     """Taken by `with` for as long as a process captures a camera or empties its spool; it goes with the process.
 
     folder: where the cameras' files lie; all processes of one machine must see the same. Entering raises NotAllowed
-    when another process has the seat and does not leave it within `patience` seconds, StoreUnavailable when the file
+    when another process has the seat and does not leave it within `patience` seconds (5), StoreUnavailable when the file
     cannot be opened.
     """
 
     def __init__(
-        self, folder: Path, camera: str, *, patience: float = PATIENCE_SECONDS, clock: Callable[[], int] = time.time_ns
+        self, folder: Path, camera: str, *, patience: float | None = None, clock: Callable[[], int] = time.time_ns
     ) -> None:
         self._path, self._camera = folder / f"{camera}.seat", camera
-        self._patience, self._clock = patience, clock
+        self._patience = PATIENCE_SECONDS if patience is None else patience
+        self._clock = clock
         self._file = -1
 
     def __enter__(self) -> Self:

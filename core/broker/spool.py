@@ -209,7 +209,7 @@ class SpooledProducer(AbstractContextManager["SpooledProducer"]):
                 if problem is not None:
                     self._straight = False
                     self._watch.trouble(str(problem))
-                elif self._offer is offer:
+                else:  # too late, it changes nothing: nobody waits, and the records are in the spool as well
                     self._offer, self._acknowledged = None, True
                 self._lock.notify_all()
 

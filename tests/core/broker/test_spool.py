@@ -104,6 +104,11 @@ def test_when_the_broker_falls_silent_pictures_go_to_the_spool_and_drain_in_orde
     camera.take(20)
     assert time.monotonic() - began < 15  # the first waits for the broker's word, the others do not
     assert camera.waits() >= 20 * SIZE
+    tries = shaky.flushes
+    for _ in eventually():
+        if shaky.flushes > tries + 2:
+            break
+    assert camera.spool.state().records >= 20  # none leaves before it is acknowledged
     shaky.state = "fine"
     camera.take(5)
     all_once(shaky, camera)
