@@ -5,7 +5,15 @@ from importlib.metadata import version
 
 import typer
 
-from cli import backup_commands, chaos_commands, learn_commands, line_commands, spool_commands, store_commands
+from cli import (
+    backup_commands,
+    chaos_commands,
+    learn_commands,
+    line_commands,
+    prepare_commands,
+    spool_commands,
+    store_commands,
+)
 from cli.console import err, fail, out
 from core.errors import FlawlineError, SettingsInvalid, StoreUnavailable
 
@@ -22,6 +30,7 @@ line_commands.add_to(app)
 store_commands.add_to(app)
 spool_commands.add_to(app)
 backup_commands.add_to(app)
+prepare_commands.add_to(app)
 chaos_commands.add_to(app)
 
 
