@@ -17,8 +17,8 @@ class CameraSeat(AbstractContextManager["CameraSeat"]):
     """Taken by `with` for as long as a process captures a camera or empties its spool; it goes with the process.
 
     folder: where the cameras' files lie; all processes of one machine must see the same. Entering raises NotAllowed
-    when another process has the seat and does not leave it within `patience` seconds (5), StoreUnavailable when the file
-    cannot be opened.
+    when another process has the seat and does not leave it within `patience` seconds, 5 by default, StoreUnavailable
+    when the file cannot be opened.
     """
 
     def __init__(
