@@ -128,7 +128,7 @@ def _line(storm: Storm, names: list[str], pictures: Path) -> Line:
                source=f"folder:{pictures / name}?rate={rate:g}")
         for name in names
     ]  # fmt: skip
-    return line_of(cameras, name="chaos", partitions=max(8, len(names)))
+    return line_of(cameras, name="chaos", partitions=len(names))
 
 
 def _roles(storm: Storm, names: list[str]) -> list[Role]:
