@@ -255,15 +255,16 @@ class SpooledProducer(AbstractContextManager["SpooledProducer"]):
             if self._upstream is None:
                 self._upstream = self._open()
             while self._unsent:
-                record = self._unsent[0]
-                self._upstream.send(
-                    record.topic, record.value, partition=record.partition, key=record.key, headers=record.headers
-                )
+                _hand_over(self._upstream, self._unsent[0])
                 self._unsent.popleft()
             self._upstream.flush()
         except PASSING as problem:
             return problem
         return None
+
+
+def _hand_over(producer: Producer, record: Record) -> None:
+    producer.send(record.topic, record.value, partition=record.partition, key=record.key, headers=record.headers)
 
 
 def drain(spool: Spool, producer: Producer, told: Callable[[int], None], rules: SpoolRules | None = None) -> int:
@@ -274,10 +275,8 @@ def drain(spool: Spool, producer: Producer, told: Callable[[int], None], rules: 
     rules = rules or SpoolRules()
     done = 0
     while waiting := spool.oldest(rules.batch, rules.batch_bytes):
-        for record in map(Record.of, waiting):
-            producer.send(
-                record.topic, record.value, partition=record.partition, key=record.key, headers=record.headers
-            )
+        for message in waiting:
+            _hand_over(producer, Record.of(message))
         producer.flush()
         spool.drop(waiting)
         done += len(waiting)
