@@ -7,7 +7,9 @@ import typer
 
 from cli import (
     backup_commands,
+    bench_commands,
     chaos_commands,
+    gate_commands,
     learn_commands,
     line_commands,
     prepare_commands,
@@ -25,6 +27,8 @@ app = typer.Typer(
     help="Streaming visual quality control: learns a product from its good parts, judges every part, keeps the books.",
     epilog="Start with `flawline demo`. Settings are FLAWLINE_… variables; `flawline doctor --settings` shows them.",
 )
+bench_commands.add_to(app)
+gate_commands.add_to(app)
 learn_commands.add_to(app)
 line_commands.add_to(app)
 store_commands.add_to(app)

@@ -65,7 +65,7 @@ def commands() -> Iterator[tuple[str, set[str]]]:
         name, command = waiting.pop()
         if inner := getattr(command, "commands", None):
             waiting += [(f"{name} {word}".strip(), each) for word, each in inner.items()]
-        else:
+        elif not getattr(command, "hidden", False):
             shown = [option for option in command.params if not getattr(option, "hidden", False)]
             yield name, {text for option in shown for text in option.opts if text.startswith("--")}
 

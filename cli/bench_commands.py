@@ -1,0 +1,63 @@
+"""`flawline bench`: how fast this machine inspects."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.errors import SettingsInvalid
+
+bench = typer.Typer(no_args_is_help=True, help="Measure how fast this machine inspects.")
+
+
+@bench.command()
+def line(
+    frames: Annotated[int, typer.Option(min=100, help="Frames in all.")] = 20000,
+    cameras: Annotated[int, typer.Option(min=1, max=64, help="Simulated cameras.")] = 8,
+    model: Annotated[
+        str, typer.Option(help="default (learnt for the run), null (no network at all), a model file, or a product.")
+    ] = "default",
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the pictures.")] = "640x480",
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Inspection workers.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=256, help="Most frames in one batch, as broker.batch.")] = 16,
+    services: Annotated[Path, typer.Option(help="Folder of the servers, as `scripts/services` has it.")] = Path(
+        ".services"
+    ),
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the result as JSON here; - for stdout.")
+    ] = None,
+) -> None:
+    """Send frames through Kafka, inspection and PostgreSQL, as fast as the line takes them: speed, latency, memory."""
+    from cli.bench_line import Asked, print_report, run_bench
+    from cli.console import write_json
+
+    found = re.fullmatch(r"(\d{2,5})x(\d{2,5})", size)
+    if not found:
+        raise SettingsInvalid(f"--size {size!r}: write WIDTHxHEIGHT in pixels, as 640x480")
+    asked = Asked(frames, cameras, model, (int(found[1]), int(found[2])), workers, batch, services)
+    result = run_bench(asked)
+    write_json(result, json_file)
+    if str(json_file) != "-":
+        print_report(result)
+    raise typer.Exit(1 if result["lost"] or result["duplicates"] or result["restarts"] else 0)
+
+
+@bench.command(hidden=True)
+def worker(
+    name: Annotated[str, typer.Option()] = "",
+    supervised: Annotated[bool, typer.Option("--supervised")] = False,
+    ready: Annotated[Path | None, typer.Option()] = None,
+) -> None:
+    """The inspection worker with the null model; refuses every database but a bench's."""
+    from cli.bench_null import load_null, require_bench
+    from cli.roles import run_inspection
+    from core.settings import read_settings
+
+    require_bench(read_settings())
+    run_inspection(name=name, supervised=supervised, ready=ready, load=load_null)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the app."""
+    app.add_typer(bench, name="bench")
