@@ -78,6 +78,17 @@ def test_every_camera_of_the_line_has_its_capture_with_a_spool_of_its_own() -> N
     assert len(set(spools)) == len(spools)
 
 
+def test_every_gate_of_the_line_has_its_service_and_waits_for_nobody() -> None:
+    gates = {one["command"][2]: one for one in services().values() if one.get("command", [])[:2] == ["worker", "gate"]}
+    known = {gate.name: gate for gate in read_line(ROOT / "deploy/line.toml").gate}
+    assert set(gates) == set(known)
+    for name, service in gates.items():
+        assert not service["depends_on"]
+        host, port = known[name].modbus_address
+        assert host == "0.0.0.0"
+        assert service["ports"][0].endswith(f":{port}")
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_every_image_has_a_fixed_version(name: str) -> None:
     image = services()[name]["image"]
@@ -109,7 +120,7 @@ def test_every_volume_network_secret_and_dependency_is_defined(name: str) -> Non
             assert (ROOT / source).exists(), volume
     assert set(service.get("secrets", [])) <= set(compose()["secrets"])
     assert set(service["networks"]) <= set(compose()["networks"])
-    for other, wanted in service.get("depends_on", {}).items():
+    for other, wanted in (service.get("depends_on") or {}).items():
         condition = wanted["condition"]
         assert other in services()
         if condition == "service_completed_successfully":
@@ -159,7 +170,7 @@ def test_every_service_stays_within_its_bounds(name: str) -> None:
 
 def test_ports_are_open_to_this_host_only_and_only_those_that_people_need() -> None:
     published = {name: one["ports"] for name, one in resolved(*PROFILES)["services"].items() if one.get("ports")}
-    assert set(published) == {"dashboard", "prometheus", "grafana"}
+    assert set(published) == {"dashboard", "prometheus", "grafana", "gate-reject-1"}
     for ports in published.values():
         for port in ports:
             said = port if isinstance(port, str) else f"{port.get('host_ip', '')}:{port['published']}"
