@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, literal, select
 
 from core.account_tables import capture_minutes
 from core.messages import FRAMES
+from core.partitions import captured_since
 from core.records import dropped
 from core.records.dropped import Dropped
+from core.records.frames import of_session
 from core.records.minutes import GRACE, Verdicts
 from core.tables import inspections, rejected_frames, rollup_minute, sessions
 from core.times import minute_of, ns_of, utc_of
@@ -184,20 +186,23 @@ def _cameras(connection: Connection, start: datetime | None) -> list[str]:
 def _sessions(connection: Connection, camera: str, start: datetime | None) -> set[int]:
     """The camera's sessions that may have frames since `start`, reported or not."""
     told = select(sessions.c.session).where(sessions.c.camera == camera)
-    counted = select(capture_minutes.c.session).where(capture_minutes.c.camera == camera).distinct()
+    judged = set(_judged(connection, camera, start))
     if start is None:
-        return {*connection.scalars(told), *_judged(connection, camera, 0)}
-    found = {*connection.scalars(told.where(sessions.c.reported_at >= start))}
-    found.update(connection.scalars(counted.where(capture_minutes.c.minute >= start)))
-    return found | {*_judged(connection, camera, ns_of(start))}
+        return {*connection.scalars(told), *judged}
+    counted = select(capture_minutes.c.session).where(capture_minutes.c.camera == camera).distinct()
+    reported = connection.scalars(told.where(sessions.c.reported_at >= start))
+    return {*reported, *connection.scalars(counted.where(capture_minutes.c.minute >= start)), *judged}
 
 
-def _judged(connection: Connection, camera: str, earliest: int) -> Iterator[int]:
-    """The sessions that have rows, newest first, down to the one that ran at `earliest`: one look-up for each."""
+def _judged(connection: Connection, camera: str, start: datetime | None) -> Iterator[int]:
+    """The sessions that have rows, newest first, down to the one that ran at `start`: one look-up for each."""
     t = inspections.c
-    below = 1 << 62
+    mine = [t.camera == camera]
+    if start is not None:
+        mine.append(captured_since(t.captured_at, literal(start, t.captured_at.type)))
+    earliest, below = 0 if start is None else ns_of(start), 1 << 62
     while below > earliest:
-        newest = select(t.session).where(t.camera == camera, t.session < below).order_by(t.session.desc()).limit(1)
+        newest = select(t.session).where(*mine, t.session < below).order_by(t.session.desc()).limit(1)
         found = connection.scalar(newest)
         if found is None:
             return
@@ -248,7 +253,7 @@ def _book(
 def _above(connection: Connection, key: _Session, dropped_seq: int, newest: int) -> tuple[Gap, int]:
     """Where all rows are still there: below, a number without a row says nothing any more."""
     span, seq = Gap(dropped_seq + 1, newest), inspections.c.seq
-    return span, connection.scalar(select(func.count()).where(*_in(inspections, key), seq >= span.first)) or 0
+    return span, connection.scalar(select(func.count()).where(_rows_of(key), seq >= span.first)) or 0
 
 
 class _Before(NamedTuple):
@@ -272,7 +277,7 @@ def _before(connection: Connection, key: _Session, start: datetime | None, gone:
     if counted[0]:
         return _Before(int(counted.n or 0), int(counted.m or 0))
     t = inspections.c
-    older = select(t.seq).where(*_in(inspections, key), t.captured_at < start).order_by(t.seq.desc()).limit(1)
+    older = select(t.seq).where(_rows_of(key), t.captured_at < start).order_by(t.seq.desc()).limit(1)
     newest = connection.scalar(older)
     if newest is None:
         newest = gone.newest_seq if gone else -1
@@ -283,9 +288,13 @@ def _tally(connection: Connection, key: _Session, first: int) -> tuple[Verdicts,
     """Rows from `first` on by verdict, and the newest of them."""
     t = inspections.c
     mine = select(t.verdict, func.count().label("n"), func.max(t.seq).label("newest"))
-    rows = connection.execute(mine.where(*_in(inspections, key), t.seq >= first).group_by(t.verdict)).all()
+    rows = connection.execute(mine.where(_rows_of(key), t.seq >= first).group_by(t.verdict)).all()
     verdicts = dict.fromkeys(MachineVerdict, 0) | {MachineVerdict(row.verdict): int(row.n) for row in rows}
     return verdicts, max((int(row.newest) for row in rows), default=None)
+
+
+def _rows_of(key: _Session) -> ColumnElement[bool]:
+    return of_session(inspections, *key)
 
 
 def _in(table: Table, key: _Session) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -293,7 +302,7 @@ def _in(table: Table, key: _Session) -> tuple[ColumnElement[bool], ColumnElement
 
 
 def _captured_at(connection: Connection, key: _Session, seq: int) -> datetime:
-    mine = (*_in(inspections, key), inspections.c.seq == seq)
+    mine = (_rows_of(key), inspections.c.seq == seq)
     found: datetime = connection.execute(select(inspections.c.captured_at).where(*mine).limit(1)).scalar_one()
     return found
 
@@ -320,7 +329,7 @@ def _holes(connection: Connection, key: _Session, span: Gap, rows: int) -> Itera
     middle = (span.first + span.last) // 2
     left, right = Gap(span.first, middle), Gap(middle + 1, span.last)
     seq = inspections.c.seq
-    mine = select(func.count()).where(*_in(inspections, key), seq.between(left.first, left.last))
+    mine = select(func.count()).where(_rows_of(key), seq.between(left.first, left.last))
     on_left = connection.scalar(mine) or 0
     yield from _holes(connection, key, left, on_left)
     yield from _holes(connection, key, right, rows - on_left)

@@ -3,10 +3,11 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
 from core.broker.protocol import Message, Partition
 from core.database import Database
+from core.partitions import keep_ahead
 from core.records.books import Books, Gap, SessionBook, books
 from core.records.dropped import drop_old
 from core.records.inspections import record, reject
@@ -17,6 +18,7 @@ from core.tables import inspections, rollup_minute
 from core.verdicts import MachineVerdict
 from tests.core.records.conftest import Fresh
 from tests.core.records.rows import NOON, SESSION, captured, inspected, reported
+from tests.plans import plans
 
 FAIL, INVALID, NO_VERDICT = MachineVerdict.FAIL, MachineVerdict.INVALID, MachineVerdict.NO_VERDICT
 PASS, REVIEW = MachineVerdict.PASS, MachineVerdict.REVIEW
@@ -268,6 +270,21 @@ def test_a_session_that_never_reported_and_stored_nothing_since_then_is_left_out
         record(connection, [inspected(frame=captured(0, session=LONG_AGO))])
         assert books(connection, now=SOON, since=NOON).sessions == ()
         assert [book.session for book in books(connection, now=SOON).sessions] == [LONG_AGO]
+
+
+def test_gaps_are_found_by_counting_over_an_index_in_the_partitions_since_the_session(database: Database) -> None:
+    keep_ahead(database, DatabaseSettings(partitions_ahead=11), now=NOON - timedelta(days=10))
+    with database.writing() as connection:
+        record(connection, [inspected(frame=captured(0, session=SESSION - 9 * 24 * 3600 * 10**9))])
+        record(connection, [inspected(seq) for seq in range(1000) if seq not in {313, 700}])
+        connection.execute(text("ANALYZE inspections" if connection.dialect.name == "postgresql" else "SELECT 1"))
+    with database.writing() as connection, plans(connection) as found:
+        book = only(books(connection, now=SOON, since=NOON))
+    assert book.gaps == (Gap(313, 313), Gap(700, 700))
+    parts = {name for plan in found for name in plan.tables if name.startswith("inspections_2")}
+    assert parts <= {"inspections_20261123", "inspections_20261124", "inspections_20261125"}
+    assert all(plan.indexes for plan in found if "inspections" in plan.tables or plan.tables & parts)
+    assert len(found) < 60  # each gap by halving the numbers
 
 
 def test_one_camera_alone(database: Database) -> None:
