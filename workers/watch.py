@@ -9,6 +9,7 @@ from core.alarms import HABITS, Cause, Kind
 from core.errors import StoreUnavailable
 from core.records import alerts
 from core.stop import Stop
+from workers.facts import Away, Facts
 from workers.looking import Letters, Looker
 from workers.rules import causes, looked_at
 from workers.signs import Signs
@@ -58,6 +59,7 @@ class Watch:
         if not self._began:
             self._recall()
         facts = looker.look(database_away=self._long_away())
+        self._tell_lags(facts)
         found = self._lasting(causes(facts), facts.now)
         with looker.database.writing() as connection:
             kept = alerts.keep(connection, found, looked_at=looked_at(facts), now=facts.now)
@@ -72,6 +74,14 @@ class Watch:
             self._signs.metrics.raised(alert.kind)
         for alert in kept.closed:
             log.info("alert %d %s has closed: %s", alert.id, alert.kind, alert.what)
+
+    def _tell_lags(self, facts: Facts) -> None:
+        """As figures too: told from here, they are seen also when the worker that is behind is dead."""
+        lags = () if isinstance(facts.log, Away) else facts.log.lags
+        self._signs.metrics.owns([lag.partition for lag in lags])
+        for lag in lags:
+            since = facts.now.timestamp() if lag.since is None else lag.since / 1e9
+            self._signs.metrics.lag(lag.partition, lag.records, max(0.0, facts.now.timestamp() - since))
 
     def _recall(self) -> None:
         """What an earlier watch knew of the dead letters, so that none that came in between is missed."""
