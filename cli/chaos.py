@@ -96,6 +96,8 @@ def run_chaos(storm: Storm, folder: Path) -> dict[str, Any]:
             _send_away(servers[name], seconds, supervisor, settings)
         _drain(settings, supervisor, storm.frames, stop)
         supervisor.stop(*supervisor.names())
+        if stop.asked:
+            raise KeyboardInterrupt
         with parts.database(settings) as database, parts.broker(settings) as broker:
             found = check(database, broker, expected)
             balanced = _balanced(database, storm.frames)
