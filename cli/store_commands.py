@@ -69,11 +69,15 @@ def models_activate(
 ) -> None:
     """Let a model judge its product from now on; running workers take it within seconds."""
     from cli import parts
+    from core.live import open_live
     from core.records import models
     from core.settings import read_settings
 
-    with parts.database(read_settings()) as database, database.writing() as connection:
+    settings = read_settings()
+    with parts.database(settings) as database, database.writing() as connection:
         row = models.activate(connection, model, who="command line", note=note, now=parts.now())
+    with open_live(settings) as live:
+        live.models_changed()
     out.print(f"{row.product} is now judged by model {row.version}")
 
 

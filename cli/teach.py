@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from cli import parts
 from cli.console import Report, err, escape, out, progress, write_json
 from core.errors import ModelUnusable, SettingsInvalid
+from core.live import open_live
 from core.recipes import Recipe, Roi
 from core.records import models, recipes
 from core.records.models import ModelRow, NewModel
@@ -161,6 +162,8 @@ def enter(settings: Settings, recipe: Recipe, learnt: Learnt, *, activate: bool)
         row = models.register(connection, new, who=who, now=now)
         if activate:
             row = models.activate(connection, row.id, who=who, note="onboarding", now=now)
+    with open_live(settings) as live:
+        live.models_changed()
     learnt.path.unlink()
     return row
 

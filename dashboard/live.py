@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.records.books import Books, books
+from core.records.inspections import Inspected
 from dashboard import alerts
 from dashboard.drawing import counters, lists, notes, tiles, topbar
 from dashboard.drawing.strip import LENGTH
@@ -90,10 +91,13 @@ class Live:
 
     def _read(self, connection: Connection, now: datetime, *, today: bool) -> Page:
         start = day_start(now) if today else shift_at(now).start
-        seen = [self._see(connection, row, now) for row in cameras.in_line(connection)]
+        line = cameras.in_line(connection)
+        shown = self._stores.live.newest([row.name for row in line])
+        seen = [self._see(connection, row, now, shown.get(row.name)) for row in line]
         active = self._kept.get("models", SLOW, lambda: models.active_versions(connection))
         products = tuple(dict.fromkeys(one.row.product for one in seen))
-        running = topbar.Running(products, tuple(active.get(product, "") for product in products))
+        workers = self._kept.get("workers", SLOW, self._workers)
+        running = topbar.Running(products, tuple(active.get(product, "") for product in products), workers)
         standing = line_standing([one.standing for one in seen])
         slots: Slots = {"top": topbar.top_bar(standing, running, now), "lost": notes.server_silent()}
         if not seen:
@@ -108,10 +112,15 @@ class Live:
         slots |= {f"tile:{one.row.name}": _tile(one, accounts, now, compact=compact) for one in seen}
         return Page(slots, len(seen))
 
-    def _see(self, connection: Connection, row: cameras.CameraRow, now: datetime) -> _Seen:
+    def _workers(self) -> int | None:
+        """The inspection workers that live; None where nobody knows."""
+        beats = self._stores.live.beats()
+        return None if beats is None else sum(beat.role == "inspection" for beat in beats)
+
+    def _see(self, connection: Connection, row: cameras.CameraRow, now: datetime, shown: Inspected | None) -> _Seen:
         report = cameras.report(connection, row.name)
         bars = tuple(frames.bars(connection, row.name, most=LENGTH))
-        frame = frames.newest(connection, row.name)
+        frame = cameras.newest(connection, bars[0] if bars else None, row.name, shown)
         if frame is not None:
             model = frame.model_id
             low = self._kept.get(("floor", model), NEVER_CHANGES, lambda: models.floor(connection, model))

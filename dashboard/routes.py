@@ -75,7 +75,7 @@ def _image(stores: Stores) -> Endpoint:
         if kind not in SHOWN:
             return _refused(404, "no picture")
         try:
-            data = stores.blobs.get(key)
+            data = stores.picture(key)
         except BlobMissing:
             return _refused(404, "no picture")
         except StoreUnavailable as problem:

@@ -1,4 +1,4 @@
-"""The database and the pictures, opened when they are first needed: the pages come up before either is there."""
+"""Database, pictures and live cache, opened when they are first needed: the pages come up before any is there."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,11 +7,13 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from core.blobs import open_blobs
+from core.blobs import Kind, open_blobs
 from core.database import Database, open_database
+from core.live import open_live
 from core.settings import Settings
 
 T = TypeVar("T")
+_SMALL = (Kind.RING, Kind.THUMB)  # what the live cache may hold
 MOST_BUSY_SECONDS = 3.0  # a page says that the database is busy rather than hang
 
 
@@ -21,6 +23,7 @@ class Stores:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.blobs = open_blobs(settings)
+        self.live = open_live(settings)
         self._database: Database | None = None
         self._lock = Lock()
 
@@ -45,8 +48,14 @@ class Stores:
         with self.database.writing() as connection:
             yield connection
 
+    def picture(self, key: str) -> bytes:
+        """A picture; a small one from the live cache if it is there. Raises BlobMissing, StoreUnavailable."""
+        small = self.live.small(key) if key.partition("/")[0] in _SMALL else None
+        return self.blobs.get(key) if small is None else small
+
     def close(self) -> None:
         """Give the connections back."""
+        self.live.close()
         with self._lock:
             if self._database is not None:
                 self._database.close()

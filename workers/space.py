@@ -57,6 +57,7 @@ class Pressure:
             return None
         return Cause(
             kind=alarm,
+            subject=self.place,
             what=f"{self.place} is too full: {_gb(self.used)} used, {_gb(self.limit)} wanted at most",
             why="pictures of passed parts are dropped early; when it is full, workers wait and parts are rejected",
             do="Add room, or shorten the lives of pictures (FLAWLINE_BLOBS__FRAME_DAYS and others), then look again.",

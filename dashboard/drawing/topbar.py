@@ -20,10 +20,14 @@ _TONES = {
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is on the line: products, and the active model of each, or "" where there is none."""
+    """What is on the line: products, the active model of each, or "" where there is none, and the inspection workers.
+
+    workers: those that give a sign of life; None where nobody knows.
+    """
 
     products: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    workers: int | None = None
 
 
 def top_bar(standing: Standing, running: Running, now: datetime) -> Html:
@@ -45,12 +49,17 @@ def _clock(now: datetime) -> Html:
 
 
 def what_runs(running: Running) -> str:
-    """ring · model 2026-11-24/1; with several products, how many of each."""
+    """ring · model 2026-11-24/1 · 2 inspection workers; with several products, how many of each."""
     products, models = running.products, sorted({model for model in running.models if model})
     if not products:
         return ""
     named = ", ".join(products) if len(products) <= 3 else f"{len(products)} products"
-    return f"{named} · {_models(models)}"
+    workers = "" if running.workers is None else f" · {_workers(running.workers)}"
+    return f"{named} · {_models(models)}{workers}"
+
+
+def _workers(number: int) -> str:
+    return f"{number or 'no'} inspection worker{'' if number == 1 else 's'}"
 
 
 def _models(models: Sequence[str]) -> str:

@@ -1,11 +1,15 @@
-"""The line's cameras and what their capture side last said of itself."""
+"""The line's cameras, what their capture side last said of itself, and their newest verdict."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
+from core.records.inspections import Inspected
 from core.tables import cameras, inspections, sessions
+from core.times import utc_of
+from dashboard.queries import frames
+from dashboard.queries.frames import Bar, Frame, Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +61,36 @@ def report(connection: Connection, camera: str) -> Report | None:
         row.session, row.state, row.detail, row.triggered, row.captured, row.reconnects, row.reported_at,
         0 if last is None else last + 1,
     )  # fmt: skip
+
+
+def newest(connection: Connection, bar: Bar | None, camera: str, shown: Inspected | None) -> Frame | None:
+    """A camera's newest verdict: as the live cache shows it, or from the books where that is missing or older.
+
+    bar: the camera's newest row in the books. What is shown may be newer: it was written since they were opened.
+    """
+    if bar is None:
+        return None
+    if shown is not None and utc_of(shown.frame.captured_at) >= bar.captured_at:
+        return frame_of(shown)
+    return frames.newest(connection, camera)
+
+
+def frame_of(row: Inspected) -> Frame:
+    """A row as it reads in the books once it is written."""
+    taken = ("station", "product", "part_id", "lot", "view", "deadline_ms", "width", "height")
+    judged = ("detail", "score", "recipe_version", "is_late", "predict_ms", "worker", "model_id")
+    kept = ("picture", "thumb", "heat", "heat_min", "heat_max")
+    return Frame(
+        id=row.id,
+        captured_at=utc_of(row.frame.captured_at),
+        inspected_at=utc_of(row.inspected_at),
+        verdict=str(row.verdict),
+        reason=str(row.reason),
+        t_lo=row.limits.t_lo if row.limits else None,
+        t_hi=row.limits.t_hi if row.limits else None,
+        latency_ms=(row.inspected_at - row.frame.captured_at) / 1e6,
+        model=row.model_version,
+        regions=tuple(Region(r.x, r.y, r.width, r.height, r.area, r.peak) for r in row.regions),
+        **{name: getattr(row.frame, name) for name in taken},
+        **{name: getattr(row, name) for name in (*judged, *kept)},
+    )

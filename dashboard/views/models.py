@@ -96,6 +96,7 @@ def _activate(row: ModelRow, why: str) -> None:
     except FlawlineError as problem:
         st.session_state[_TOLD] = words.REFUSED.format(problem=problem)
         return
+    cached.stores().live.models_changed()
     st.session_state[_TOLD] = words.ACTIVATED.format(version=row.version, product=row.product)
 
 
