@@ -26,6 +26,7 @@ class Hearing:
     def __init__(self, open_broker: Callable[[], Broker], group: str, tell: Callable[[Event], None], *,
                  poll: float = 0.1) -> None:  # fmt: skip
         self._open, self._group, self._tell, self._poll = open_broker, group, tell, poll
+        self._trouble = ""
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hear verdicts", daemon=True)
 
@@ -51,16 +52,22 @@ class Hearing:
                     broker = parts.enter_context(self._open())
                     consumer = parts.enter_context(broker.consumer(VERDICTS, group=self._group, member=self._group))
                     fence = self._skip(broker, consumer)
+                    self._trouble = ""
                     self._tell(Listening(""))
                     log.info("verdicts are heard")
                     pause = FIRST_PAUSE
                     while not self._ending.is_set():
                         self._hear(consumer, fence)
             except (StoreUnavailable, SettingsInvalid, ValueError, OSError) as problem:  # ValueError: no topic yet
-                log.warning("no verdicts are heard, so parts are rejected: %s", problem)
-                self._tell(Listening(f"no verdicts are heard: {problem}"))
+                self._fail(f"no verdicts are heard: {problem}")
             self._ending.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _fail(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.warning("%s; parts are rejected", trouble)
+        self._trouble = trouble
+        self._tell(Listening(trouble))
 
     def _skip(self, broker: Broker, consumer: Consumer) -> dict[Partition, int]:
         """Go to the ends of the topic as they are now; by partition, the first offset that is not stale."""

@@ -74,12 +74,12 @@ class SimulatedPlc(AbstractContextManager["SimulatedPlc"]):
         self.parts: dict[int, Travelling] = {}
 
     def __enter__(self) -> Self:
-        if not self._client.connect():
+        if not self._client.connect():  # type: ignore[no-untyped-call]
             raise StoreUnavailable(f"no gate answers at {self._where}; start `flawline worker gate NAME` first")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        self._client.close()  # type: ignore[no-untyped-call]
 
     def set(self, coil: Coil, *, on: bool) -> None:
         """Set an input of the gate; it is written at once."""
