@@ -32,9 +32,10 @@ def roles_of(settings: Settings, line: Line, line_file: Path, *, dashboard: bool
         Role("books", ("worker", "books", supervised)),
         Role("housekeeping", ("worker", "housekeeping", supervised)),
     ]
+    source = ("--line", str(line_file), supervised)
+    first += [Role(f"gate {gate.name}", ("worker", "gate", gate.name, *source)) for gate in line.gate]
     if dashboard:
         first.append(Role("dashboard", ("dashboard", supervised)))
-    source = ("--line", str(line_file), supervised)
     cameras = [
         Role(f"capture {camera.name}", ("worker", "capture", camera.name, *source), may_end=True)  # as a video does
         for camera in line.camera

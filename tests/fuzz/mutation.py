@@ -12,7 +12,7 @@ def damaged(seeds: Sequence[bytes], cases: int = CASES, *, seed: int = 20261125)
     """Variations on good examples: flipped bits, changed, cut, repeated, swapped and foreign stretches."""
     random = np.random.default_rng(seed)
     for _ in range(cases):
-        data = bytearray(seeds[random.integers(len(seeds))])
+        data = bytearray(seeds[int(random.integers(len(seeds)))])
         for _ in range(int(random.integers(1, 6))):
             _DAMAGE[random.integers(len(_DAMAGE))](data, random, seeds)
         yield bytes(data)
@@ -53,7 +53,7 @@ def _repeat(data: bytearray, random: np.random.Generator, _: Sequence[bytes]) ->
 
 
 def _splice(data: bytearray, random: np.random.Generator, seeds: Sequence[bytes]) -> None:
-    other = bytearray(seeds[random.integers(len(seeds))])
+    other = bytearray(seeds[int(random.integers(len(seeds)))])
     first, last = _span(other, random)
     place = int(random.integers(0, len(data) + 1))
     data[place:place] = other[first:last]
