@@ -10,7 +10,7 @@ from cli.console import escape, out, write_json
 from core import backups
 from core.backups import Offsets, Report
 from core.contents import VERSIONS
-from core.errors import SettingsInvalid, StoreUnavailable
+from core.errors import FlawlineError, SettingsInvalid, StoreUnavailable
 from core.messages import CAMERAS, FRAMES
 from core.records import alerts
 from core.records.audit import Change, write
@@ -30,7 +30,10 @@ def write_backup(target: Path, pictures: str, json_file: Path | None) -> None:
     report = backups.make(
         settings, parts.blobs(settings), file, pictures=backups.Pictures(pictures), offsets=offsets, now=now
     )
-    _note(settings, "backup.make", report)
+    try:
+        _note(settings, "backup.make", report)
+    except FlawlineError as problem:  # as before an upgrade: the backup is good, only the books do not know of it
+        note = f"{note} not noted in the audit log: {problem}".strip()
     _tell(report, json_file, f"backup {file} is written", note)
 
 

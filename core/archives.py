@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 import time
@@ -205,7 +206,7 @@ def _sweep(folder: Path) -> None:
     for left in folder.glob(f".*{PARTIAL}"):
         with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > LEFT_ALONE:
-                left.unlink()
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _flush_folder(folder: Path) -> None:

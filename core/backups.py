@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core import dumps
-from core.archives import BLOBS, DATABASE, LINE, ArchiveWriter, members, readable, verify, writing
+from core.archives import BLOBS, DATABASE, LINE, PARTIAL, ArchiveWriter, members, readable, verify, writing
 from core.blobs import BlobMissing, BlobStore, Kind
 from core.contents import Contents, contents, require_rows
 from core.errors import BackupUnusable, NotAllowed, StoreUnavailable
@@ -70,7 +70,7 @@ def make(
     Raises SettingsInvalid, StoreUnavailable; then there is no file.
     """
     with writing(target) as archive:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".flawline-") as folder:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".", suffix=PARTIAL) as folder:
             dumped = Path(folder) / "books"
             held = dumps.dump(settings.database_url, dumped)
             archive.add_file(DATABASE, dumped)
@@ -99,8 +99,8 @@ def examine(path: Path, scratch: Path) -> Report:
 def restore(path: Path, settings: Settings, blobs: BlobStore, *, over: bool) -> Report:
     """Check a backup, then put back its pictures, its books in one transaction, and its line file where there is none.
 
-    over: replace books that are not empty. Raises BackupUnusable, NotAllowed, SettingsInvalid before anything is
-    changed, and StoreUnavailable.
+    over: replace books that are not empty. Raises BackupUnusable, NotAllowed, SettingsInvalid, StoreUnavailable; then
+    the books are as they were, and no picture is gone.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
     report = examine(path, settings.data)

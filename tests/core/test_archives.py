@@ -214,7 +214,12 @@ def test_what_a_killed_backup_left_goes_after_a_day(tmp_path: Path) -> None:
     old, young = tmp_path / f".old{PARTIAL}", tmp_path / f".young{PARTIAL}"
     for left in (old, young):
         left.write_bytes(b"half")
-    os.utime(old, (time.time() - 90000, time.time() - 90000))
+    folder = tmp_path / f".folder{PARTIAL}"
+    folder.mkdir()
+    (folder / "books").write_bytes(b"half")
+    for left in (old, folder):
+        os.utime(left, (time.time() - 90000, time.time() - 90000))
     archive(tmp_path / "a.tar.gz")
     assert not old.exists()
+    assert not folder.exists()
     assert young.exists()

@@ -14,7 +14,8 @@ from core.database import open_database
 from core.errors import BackupUnusable, NotAllowed, SettingsInvalid
 from core.records import alerts
 from core.settings import Settings, read_settings
-from core.tables import audit_log
+from core.tables import REVISION, audit_log
+from migrations.upgrade import downgrade
 from tests.cli.conftest import Run, flawline
 from tests.operations.conftest import on_files
 from tests.operations.worked import FRAMES, work
@@ -125,3 +126,17 @@ def test_a_folder_that_is_not_there_and_a_damaged_file_are_refused(data: Path, t
     (tmp_path / "a.tar.gz").write_bytes(b"damaged")
     with pytest.raises(BackupUnusable):
         flawline("restore", tmp_path / "a.tar.gz", "--yes")
+
+
+def test_tables_of_an_earlier_version_are_backed_up_and_upgraded_when_they_come_back(
+    data: Path, tmp_path: Path, flawline: Run
+) -> None:
+    downgrade(read_settings().database_url, "0001")
+    code, said = flawline("backup", tmp_path / "a.tar.gz")
+    assert code == 0
+    assert "not noted in the audit log" in said
+    assert "flawline db upgrade" in said
+    assert flawline("restore", tmp_path / "a.tar.gz", "--into", tmp_path / "drill")[0] == 0
+    drill = contents(Settings(data=tmp_path / "drill").database_url)
+    assert drill.revision == REVISION
+    assert drill.rows["inspections"] == FRAMES + 1
