@@ -33,10 +33,11 @@ class Kafka(Service):
 
     def prepare(self) -> None:
         """Write the configuration; format the log folder once."""
-        (self.folder / "server.properties").write_text(self._properties())
+        lines = (f"{name}={value}\n" for name, value in self.properties().items())
+        (self.folder / "server.properties").write_text("".join(lines))
         if not (self.folder / "data" / "meta.properties").exists():
             tool = [*self._java(), "kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(),
-                    "-c", "server.properties"]  # fmt: skip
+                    "-c", "server.properties", *self.format_options()]  # fmt: skip
             made = subprocess.run(tool, cwd=self.folder, capture_output=True, text=True, check=False)
             if made.returncode:
                 raise StoreUnavailable(f"kafka's log folder cannot be formatted: {made.stderr[-600:]}")
@@ -52,8 +53,13 @@ class Kafka(Service):
         level = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
         return [find_program("java", package="default-jre-headless"), level, "-cp", f"{jars}/*"]
 
-    def _properties(self) -> str:
-        values = {
+    def format_options(self) -> list[str]:
+        """What else the log folder is formatted with."""
+        return []
+
+    def properties(self) -> dict[str, object]:
+        """Its configuration."""
+        return {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.bootstrap.servers": f"{HOST}:{self.port + 1}",
@@ -76,7 +82,6 @@ class Kafka(Service):
             "replica.fetch.max.bytes": MOST_BYTES,
             "log.retention.check.interval.ms": 1000,
         }
-        return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 class Postgres(Service):
@@ -255,4 +260,5 @@ def made_as(command: list[str], user: str | None) -> list[str]:
 
 
 def _cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return _cluster_id() if name.startswith("-") else name  # a program would take it for an option

@@ -5,13 +5,14 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition, errors
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
+from core.broker import kafka_quirks as quirks
 from core.broker.kafka_admin import HOW_TO_MAKE, KafkaAdmin
 from core.broker.kafka_client import check_reachable, meaning, open_client
 from core.broker.protocol import Message, Partition
@@ -216,12 +217,12 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
         # Twice: the first may use up a batch, and only then is what was parked behind it taken up.
         found = self._read(client, 0, share) or self._read(client, timeout, share)
         turn = found
-        while turn and len(found) < most and not _is_joining(client):
+        while turn and len(found) < most and not quirks.is_joining(client):
             client.pause(*{self._long(message.partition) for message in turn})
             turn = self._read(client, 0, min(share, most - len(found)))
             found += turn
         client.resume(*client.paused())
-        if found and len(found) < most and not _is_joining(client):
+        if found and len(found) < most and not quirks.is_joining(client):
             found += self._read(client, 0, most - len(found))
         return found
 
@@ -230,7 +231,8 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
         messages: list[Message] = []
         for part, read in records.items():
             self._mind_the_gap(client, part, read[0].offset)
-            self._positions[part] = read[-1].offset + 1
+            # A damaged record behind these may have been stepped over already.
+            self._positions[part] = max(read[-1].offset + 1, self._positions.get(part, 0))
             messages += [_message(self._short(part), record) for record in read]
         return messages
 
@@ -244,23 +246,23 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
 
     def _poll(self, client: Any, timeout: float, most: int) -> dict[TopicPartition, Any]:
         """One poll of the client, its errors in our terms; records that are damaged are stepped over."""
-        _clear_the_slot(client)
+        quirks.clear_slot(client)
+        records: dict[TopicPartition, Any] = {}
         try:
-            _join(client)
-            records = client.poll(timeout_ms=timeout * 1000, max_records=most)
-        except errors.CorruptRecordError as problem:
-            self._step_over(client, problem)
-            records = {}
+            quirks.join(client, JOIN_SECONDS)
+            records = dict(client.poll(timeout_ms=timeout * 1000, max_records=most))
         except errors.FencedInstanceIdError:
             self._give_way()
-            return {}
         except errors.InvalidSessionTimeoutError as problem:
             self._lengthen_session(problem)
-            return {}
         except errors.KafkaError as problem:
-            raise meaning(problem, f"group {self._group} cannot read {self._topic}") from problem
+            quirks.drop_slot(client)
+            self._step_over(client, problem)
+        if trouble := quirks.take_trouble(client):
+            with suppress(StoreUnavailable):  # unless the record is damaged, the next poll meets it and says so
+                self._step_over(client, trouble)
         self._forget(self._watch.take())
-        return dict(records)
+        return records
 
     def _ours(self, client: Any, ends: Mapping[Partition, int]) -> dict[TopicPartition, int]:
         """What of `ends` moves the group forward in partitions that we have held since we read them."""
@@ -310,11 +312,13 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
             )  # fmt: skip
 
     def _step_over(self, client: Any, problem: Exception) -> None:
-        """Go on behind a record whose checksum is wrong; it is lost, and the log says so."""
-        said = CORRUPT.search(str(problem))
+        """Go on behind a record whose checksum is wrong: it is lost, and the log says so. Raises for all else."""
+        said = CORRUPT.search(str(problem)) if isinstance(problem, errors.CorruptRecordError) else None
         if said is None:
             raise meaning(problem, f"group {self._group} cannot read {self._topic}") from problem
         part = TopicPartition(said["topic"], int(said["number"]))
+        if part not in client.assignment():
+            return
         position = max(int(said["offset"]), client.position(part, timeout_ms=CALL_SECONDS * 1000) or 0)
         logger.error("%s-%d is damaged at offset %d: this record is lost", self._topic, part.partition, position)
         client.seek(part, position + 1)
@@ -370,32 +374,6 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
 
     def _short(self, part: TopicPartition) -> Partition:
         return Partition(self._topic, part.partition)
-
-
-def _is_joining(client: Any) -> bool:
-    """Whether the next poll (re)joins the group."""
-    return bool(client._coordinator.need_rejoin())  # noqa: SLF001 - kafka-python is pinned below 3.1
-
-
-def _join(client: Any) -> None:
-    """Stay until the group is shared out, for some seconds at most.
-
-    kafka-python forgets a join that is answered between two polls and begins anew: members that look in for a moment
-    only would share out the group for ever.
-    """
-    if _is_joining(client):
-        client._coordinator.poll(timeout_ms=JOIN_SECONDS * 1000)  # noqa: SLF001 - as above
-
-
-def _clear_the_slot(client: Any) -> None:
-    """Let kafka-python take up what it parked while a partition was paused.
-
-    It looks for that only while its slot for the records at hand is None, and leaves a used-up batch there: without
-    this a partition that was paused with a batch half read may never be fetched again.
-    """
-    fetcher = client._fetcher  # noqa: SLF001 - as above
-    if not fetcher._next_partition_records:  # noqa: SLF001
-        fetcher._next_partition_records = None  # noqa: SLF001
 
 
 def _message(part: Partition, record: Any) -> Message:

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from kafka import KafkaProducer, errors
 
+from core.broker import kafka_quirks as quirks
 from core.broker.byte_budget import ByteBudget
 from core.broker.kafka_admin import HOW_TO_MAKE, MOST_BATCH_BYTES, KafkaAdmin
 from core.broker.kafka_client import NOT_ALLOWED, meaning, open_client
@@ -207,7 +208,7 @@ class KafkaLogProducer(AbstractContextManager["KafkaLogProducer"]):
                 return
             self._broken = problem
             self._changed.notify_all()
-        _stop_sending(client)
+        quirks.stop_sending(client)
 
     # On the user's thread again.
 
@@ -215,7 +216,7 @@ class KafkaLogProducer(AbstractContextManager["KafkaLogProducer"]):
         """End the client; what it has not seen acknowledged waits again, before all that came later."""
         client, self._client = self._client, None
         if client is not None:
-            _stop_sending(client)
+            quirks.stop_sending(client)
             try:
                 client.close(timeout=self._settings.send_seconds)
             except errors.KafkaTimeoutError:
@@ -250,8 +251,3 @@ class KafkaLogProducer(AbstractContextManager["KafkaLogProducer"]):
                 f"topic {', '.join(missing)} is not on the broker: {HOW_TO_MAKE}; {len(kept)} records are kept for it"
             )
         return f"Kafka at {self._settings.url} has not acknowledged {len(kept)} records; they are kept and tried again"
-
-
-def _stop_sending(client: Any) -> None:
-    """No batch leaves from here on. kafka-python offers this only as a part of `close`, which waits first."""
-    client._sender.force_close()  # noqa: SLF001 - kafka-python is pinned below 3.1
