@@ -18,7 +18,7 @@ from core.messages import CAMERAS, FRAMES, CameraReported, FrameCaptured, FrameI
 
 REPORT_EVERY = 1.0  # s
 STUCK_AFTER = 120.0  # s without a verdict
-IDLE = 0.002  # s, the shortest look for verdicts
+SHORT, LONG = 0.005, 0.05  # s that a look for verdicts waits for one: while paced, and at full speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Cameras:
 
     def full_speed(self, frames: int, *, window: int, tend: Callable[[], None]) -> None:
         """Send so many frames and see all their verdicts; `tend` is called again and again."""
-        self._run(frames, tend, lambda _: max(0, window - len(self._open)), time.monotonic_ns)
+        self._run(frames, tend, lambda _: max(0, window - len(self._open)), time.monotonic_ns, look=LONG)
 
     def paced(self, frames: int, *, rate: float, tend: Callable[[], None]) -> None:
         """The same at so many frames per second."""
@@ -77,23 +77,22 @@ class Cameras:
         def due(sent: int) -> int:
             return int((time.monotonic_ns() - begun) / step) + 1 - (sent - first)
 
-        self._run(frames, tend, due, lambda: begun + int((self._sent - first) * step))
+        self._run(frames, tend, due, lambda: begun + int((self._sent - first) * step), look=SHORT)
 
     def finish(self) -> None:
         """The cameras' last reports."""
         self._report("ENDED")
         self._producer.flush()
 
-    def _run(
-        self, frames: int, tend: Callable[[], None], due: Callable[[int], int], taken_at: Callable[[], int]
-    ) -> None:
+    def _run(self, frames: int, tend: Callable[[], None], due: Callable[[int], int], taken_at: Callable[[], int], *,
+             look: float) -> None:  # fmt: skip
         last, told = self._sent + frames, self.told
         stuck_at = time.monotonic() + STUCK_AFTER
         while self._sent < last or self._open:
             for _ in range(min(due(self._sent), last - self._sent)):
                 self._send(taken_at())
             self._producer.flush()
-            self._look()
+            self._look(look)
             self._report("RUNNING")
             tend()
             if self.told > told:
@@ -121,8 +120,8 @@ class Cameras:
         )
         self._sent += 1
 
-    def _look(self) -> None:
-        for message in self._reader.poll(IDLE, most=1000):
+    def _look(self, seconds: float) -> None:
+        for message in self._reader.poll(seconds, most=1000):
             verdict = FrameInspected.from_json(message.value)
             taken_at = self._open.pop(verdict.id, None)
             if taken_at is None:

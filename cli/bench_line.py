@@ -1,6 +1,5 @@
 """`flawline bench line`: how fast a whole line goes on real servers, beside what the model alone can do."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -91,7 +90,7 @@ def _measured(asked: Asked, place: Place, model: Model, photos: Sequence[Photo])
         tell = stack.enter_context(progress())
         cameras = Cameras(line, photos, producer, reader)
         servers = {name: pid for name in ("kafka", "postgres") if (pid := place.servers[name].pid())}
-        observer = Observer({**supervisor.pids(), **servers, "cameras": os.getpid()}, ports)
+        observer = Observer({**supervisor.pids(), **servers}, ports)
         rss: list[tuple[int, float]] = []
 
         def tend() -> None:

@@ -16,7 +16,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Observer:
-    """Looks at processes by name; `ports` are where the workers answer /metrics."""
+    """Looks at processes by name, and at its own, which plays the cameras; `ports`: where the workers answer /metrics."""
 
     def __init__(self, pids: Mapping[str, int], ports: Mapping[str, int]) -> None:
         self._pids = dict(pids)
@@ -28,7 +28,7 @@ class Observer:
         for port in self._ports.values():
             for name, seconds in STAGE.findall(_metrics(port)):
                 stages[name] = stages.get(name, 0.0) + float(seconds)
-        cpu = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
+        cpu = {name: cpu_seconds(pid) for name, pid in self._pids.items()} | {"cameras": time.process_time()}
         return Snapshot(time.monotonic(), frames, cpu, stages)
 
     def rss(self) -> float:

@@ -63,12 +63,14 @@ def read_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint
 
 def decode_picture(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The picture in encoded bytes as (H, W, 3) uint8 RGB; `name` is used in messages; raises PictureUnreadable."""
-    return _decode(data, name, max_pixels).pixels
+    return _decode(data, name, max_pixels)[0]
 
 
 def examine_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Read a file and keep what was noticed; raises PictureUnreadable."""
-    return _decode(_bytes(path), str(path), max_pixels)
+    pixels, notes = _decode(_bytes(path), str(path), max_pixels)
+    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    return Picture(pixels, digest, notes)
 
 
 def picture_size(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -96,15 +98,14 @@ def _bytes(path: Path) -> bytes:
         raise PictureUnreadable(str(path), f"cannot be read ({reason}); check that it exists and may be read") from None
 
 
-def _decode(data: bytes, name: str, max_pixels: int) -> Picture:
+def _decode(data: bytes, name: str, max_pixels: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     with _opened(data, name, max_pixels) as image:
         notes = _notes(image)
         image.load()
         pixels = _to_rgb(image)
     if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):  # end of image, start of scan
         raise PictureUnreadable(name, "is cut short (the JPEG has no end marker); copy it again")
-    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-    return Picture(pixels, digest, notes)
+    return pixels, notes
 
 
 @contextmanager
@@ -162,4 +163,6 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
         raise ValueError("floating-point pixels have no agreed white; save 8 or 16 bits")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # the direct way would blend, and warns
-    return np.array(image.convert("RGB"), dtype=np.uint8)  # a copy: Pillow's own memory is read-only
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    return np.array(image, dtype=np.uint8)  # a copy: Pillow's own memory is read-only
