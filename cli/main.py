@@ -15,6 +15,7 @@ from cli import (
     prepare_commands,
     spool_commands,
     store_commands,
+    topics_commands,
 )
 from cli.console import err, fail, out
 from core.errors import FlawlineError, SettingsInvalid, StoreUnavailable
@@ -33,6 +34,7 @@ learn_commands.add_to(app)
 line_commands.add_to(app)
 store_commands.add_to(app)
 spool_commands.add_to(app)
+topics_commands.add_to(app)
 backup_commands.add_to(app)
 prepare_commands.add_to(app)
 chaos_commands.add_to(app)

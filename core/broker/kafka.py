@@ -51,6 +51,10 @@ class KafkaBroker(AbstractContextManager["KafkaBroker"]):
         """By partition, from the broker's own books. Raises StoreUnavailable."""
         return self._admin.lag(topic, group=group)
 
+    def groups(self, topic: str) -> list[str]:
+        """The groups that have committed something of a topic."""
+        return self._admin.groups(topic)
+
     def retain(self) -> int:
         """0: Kafka itself drops what the topics' retention no longer keeps."""
         return 0

@@ -101,6 +101,15 @@ class KafkaAdmin:
             Lag(Partition(topic, part.partition), committed[part], ends[part].offset, since.get(part)) for part in parts
         ]
 
+    def groups(self, topic: str) -> list[str]:
+        """The groups of our prefix that have committed something of a topic."""
+        self.partitions(topic)
+        every = [group["group_id"] for group in self._ask(lambda client: client.list_groups())]
+        ours = dict.fromkeys(name for name in every if name.startswith(self._settings.prefix))
+        told = self._ask(lambda client: client.list_group_offsets(ours)) if ours else {}
+        full = self._full(topic)
+        return sorted(self._short(name) for name, parts in told.items() if any(part.topic == full for part in parts))
+
     def members(self, group: str) -> set[str]:
         """The static members of a group that the broker takes for alive."""
         name = self._full(group)

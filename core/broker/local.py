@@ -89,6 +89,13 @@ class LocalBroker(AbstractContextManager["LocalBroker"]):
             for number, edge in sorted(edges.items())
         ]
 
+    def groups(self, topic: str) -> list[str]:
+        """The groups that have joined for a topic."""
+        self._check(topic)
+        with self._file.reading() as raw:
+            rows = raw.execute("SELECT name FROM groups WHERE topic = ? ORDER BY name", (topic,)).fetchall()
+        return [name for (name,) in rows]
+
     def retain(self) -> int:
         """Drop what the topics' retention no longer keeps; return the number of records dropped.
 

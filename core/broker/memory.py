@@ -77,6 +77,12 @@ class MemoryBroker(AbstractContextManager["MemoryBroker"]):
                 for number, log in logs.items()
             ]
 
+    def groups(self, topic: str) -> list[str]:
+        """The groups that have joined for a topic."""
+        with self.reading():
+            self._known(topic)
+            return sorted(name for of, name in self._groups if of == topic)
+
     def retain(self) -> int:
         """Drop what the topics' retention no longer keeps; return the number of records dropped."""
         with self.changing():

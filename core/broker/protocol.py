@@ -148,6 +148,10 @@ class Broker(AbstractContextManager["Broker"], Protocol):
         """By partition. Raises ValueError for an unknown topic, StoreUnavailable."""
         ...
 
+    def groups(self, topic: str) -> list[str]:
+        """The groups that have a position in a topic. Raises ValueError for an unknown topic, StoreUnavailable."""
+        ...
+
     def retain(self) -> int:
         """Drop what the topics' retention no longer keeps; return the number of records dropped."""
         ...

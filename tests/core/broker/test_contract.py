@@ -230,6 +230,19 @@ def test_lag_tells_since_when_the_oldest_record_waits(harness: Harness) -> None:
             assert lag.since == (times[lag.committed] if lag.records else None)
 
 
+def test_a_topic_knows_the_groups_that_read_it(broker: Broker) -> None:
+    broker.apply([Topic(FRAMES, 2), Topic("other", 1)])
+    assert broker.groups(FRAMES) == []
+    send(broker, b"one")
+    for group in ("b", "a"):
+        with broker.consumer(FRAMES, group=group) as consumer:
+            consumer.commit(ends(read(consumer, 1)))
+    assert broker.groups(FRAMES) == ["a", "b"]
+    assert broker.groups("other") == []
+    with pytest.raises(ValueError, match="nowhere"):
+        broker.groups("nowhere")
+
+
 # Members
 
 
