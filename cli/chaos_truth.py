@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +13,9 @@ import torch
 from sqlalchemy import select
 
 from cli import parts
-from core.broker.protocol import Broker
+from core.broker.protocol import Broker, Message
 from core.database import Database
-from core.messages import VERDICTS, FrameId, FrameInspected
+from core.messages import FRAMES, VERDICTS, FrameCaptured, FrameId, FrameInspected
 from core.recipes import Recipe
 from core.records import models, recipes
 from core.records.models import NewModel
@@ -118,13 +118,8 @@ def check(database: Database, broker: Broker, expected: set[tuple[str, str]]) ->
     false_rows = sum(not row.part_id.endswith(f"-{GOOD}") or _late(row) for row in passed)
     verdicts: dict[FrameId, set[str]] = {FrameId(row.camera, row.session, row.seq): {row.verdict} for row in rows}
     told: set[FrameId] = set()
-    newest: dict[tuple[str, int], int] = {}
-    false_told = disordered = 0
-    for message in _told(broker):
-        if message.id not in told:
-            session = (message.camera, message.session)
-            disordered += message.seq < newest.get(session, -1)
-            newest[session] = max(message.seq, newest.get(session, -1))
+    false_told = 0
+    for message in map(FrameInspected.from_json, (one.value for one in _read(broker, VERDICTS))):
         told.add(message.id)
         verdicts.setdefault(message.id, set()).add(message.verdict)
         false_told += message.verdict == MachineVerdict.PASS and not message.part_id.endswith(f"-{GOOD}")
@@ -137,15 +132,30 @@ def check(database: Database, broker: Broker, expected: set[tuple[str, str]]) ->
         duplicated=sum(count - 1 for count in seen.values()) + len(seen.keys() - expected),
         false_pass=false_rows + false_told,
         contradictions=sum(len(words) > 1 for words in verdicts.values()),
-        disordered=disordered,
+        disordered=_disordered(broker),
         by_verdict=dict(Counter(str(row.verdict) for row in rows)),
     )
 
 
-def _told(broker: Broker) -> Iterable[FrameInspected]:
-    with broker.consumer(VERDICTS, group="chaos-check") as reader:
-        while messages := reader.poll(5.0, most=500):
-            yield from (FrameInspected.from_json(message.value) for message in messages)
+def _disordered(broker: Broker) -> int:
+    """Frames that came into the log for the first time behind a later one of the same camera and session."""
+    seen: set[FrameId] = set()
+    newest: dict[tuple[str, int], int] = {}
+    found = 0
+    for message in _read(broker, FRAMES):
+        frame = FrameCaptured.of(message.headers).id
+        if frame not in seen:
+            seen.add(frame)
+            session = (frame.camera, frame.session)
+            found += frame.seq < newest.get(session, -1)
+            newest[session] = max(frame.seq, newest.get(session, -1))
+    return found
+
+
+def _read(broker: Broker, topic: str) -> Iterator[Message]:
+    with broker.consumer(topic, group="chaos-check") as reader:
+        while messages := reader.poll(5.0, most=256):
+            yield from messages
             reader.commit({message.partition: message.offset + 1 for message in messages})
 
 
