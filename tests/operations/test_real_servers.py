@@ -2,9 +2,11 @@
 
 import base64
 import json
+import os
 import re
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,11 +22,15 @@ from kafka.admin import KafkaAdminClient
 from cli.services.plant import Services
 from cli.services.servers import jar_folder
 from cli.services.service import find_program, free_ports, listens
+from core.database import open_database
 from core.health import Health, serve_health
+from core.messages import CAMERAS, DEAD_LETTERS, FRAMES, VERDICTS
 from core.metrics import open_metrics
+from core.records.line import cameras_in_line
 from core.settings import MetricsSettings
 from tests.core.test_health import free_port
 from tests.operations.stack import ROOT, services
+from tests.servers import unique
 
 WITHIN = 60.0
 
@@ -202,3 +208,36 @@ def test_prometheus_takes_its_configuration_its_rules_and_our_figures(tmp_path: 
 
 def said_rules() -> int:
     return (ROOT / "deploy/alerts.yml").read_text().count("- alert:")
+
+
+def test_what_migrate_does_at_every_start_works_on_the_real_servers_and_twice(
+    servers: Services, postgres_url: str, tmp_path: Path
+) -> None:
+    service = services()["migrate"]
+    given = {name: str(value) for name, value in service["environment"].items()}
+    for name, value in given.items():
+        if value.startswith("/run/secrets/"):
+            (tmp_path / name).write_text("not asked for on this machine\n")
+            given[name] = str(tmp_path / name)
+    prefix = unique() + "."
+    moved = {
+        "FLAWLINE_BROKER__URL": servers["kafka"].url,
+        "FLAWLINE_BROKER__PREFIX": prefix,
+        "FLAWLINE_DATABASE__URL": postgres_url,
+        "FLAWLINE_LINE": str(ROOT / "deploy/line.toml"),
+        "FLAWLINE_DATA": str(tmp_path / "data"),
+    }
+    command = [sys.executable, "-m", "cli", *service["command"]]
+    for _ in range(2):
+        done = subprocess.run(
+            command, env={**os.environ, **given, **moved}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert "2 cameras of line 1" in done.stdout.replace("\n", " ")
+    with open_database(postgres_url) as database, database.reading() as connection:
+        assert cameras_in_line(connection) == ["ring-top", "board-side"]
+    admin = KafkaAdminClient(bootstrap_servers=servers["kafka"].url.removeprefix("kafka://"))
+    made = {name for name in admin.list_topics() if name.startswith(prefix)}
+    admin.delete_topics(sorted(made))
+    admin.close()
+    assert {prefix + name for name in (FRAMES, CAMERAS, VERDICTS, *DEAD_LETTERS.values())} <= made
