@@ -5,15 +5,17 @@ migration touches it. SQLite has none: there retention deletes rows.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Boolean, Connection, text
+from sqlalchemy import Boolean, Connection, TableValuedAlias, func, literal, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
 from core.database import Database, lock_number, take_turns
 from core.settings import DatabaseSettings
@@ -62,6 +64,12 @@ def _on_partitions(element: "captured_since", compiler: SQLCompiler, **options: 
 @compiles(captured_since, "sqlite")
 def _on_sqlite(_: "captured_since", __: SQLCompiler, **___: Any) -> str:
     return "1 = 1"
+
+
+def unnested(columns: Mapping[str, tuple[TypeEngine[Any], Sequence[Any]]]) -> TableValuedAlias:
+    """A table of these columns' values, row by row, to be joined with: one statement, however many rows. PostgreSQL."""
+    arrays = (literal(list(values), postgresql.ARRAY(kind)) for kind, values in columns.values())
+    return func.unnest(*arrays).table_valued(*columns).render_derived()
 
 
 def is_partitioned(connection: Connection) -> bool:

@@ -20,7 +20,8 @@ def plans(connection: Connection) -> Iterator[list[Plan]]:
     """The plans of the SELECTs that are asked inside it. PostgreSQL is to use indexes even where tables are small."""
     server = connection.dialect.name == "postgresql"
     if server:
-        connection.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off"))
+        others = ("seqscan", "sort", "hashjoin", "mergejoin", "bitmapscan")
+        connection.execute(text("; ".join(f"SET LOCAL enable_{other} = off" for other in others)))
     found: list[Plan] = []
 
     def explain(_: Connection, cursor: Any, statement: str, parameters: Any, *_more: object) -> None:

@@ -129,10 +129,14 @@ def _delete_oldest(connection: Connection, before: datetime) -> list[_Gone]:
     t = inspections.c
     oldest = select(t.camera, t.session, t.seq).where(t.captured_at < before).order_by(t.captured_at).limit(BATCH)
     frames = [FrameId(*row) for row in connection.execute(oldest)]
-    for mine in among(regions, frames):
+    for mine in among(connection, regions, frames):
         connection.execute(delete(regions).where(mine))
     gone = delete(inspections).returning(t.camera, t.session, t.verdict, t.seq)
-    return [_Gone._make(row) for mine in among(inspections, frames) for row in connection.execute(gone.where(mine))]
+    return [
+        _Gone._make(row)
+        for mine in among(connection, inspections, frames)
+        for row in connection.execute(gone.where(mine))
+    ]
 
 
 def _counted(rows: Sequence[_Gone]) -> Iterator[_Count]:

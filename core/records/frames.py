@@ -5,13 +5,13 @@ partitions of the time before. `BEFORE` is how far a clock may be set back while
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Table, and_, literal, or_
+from sqlalchemy import ColumnElement, Connection, Table, and_, literal, or_
 
 from core.messages import FrameId
-from core.partitions import captured_since
+from core.partitions import captured_since, is_partitioned, unnested
 from core.tables import inspections, regions
 from core.times import utc_of
 
@@ -26,22 +26,33 @@ def is_frame(table: Table, frame: FrameId) -> ColumnElement[bool]:
     return and_(of_session(table, frame.camera, frame.session), table.c.seq == frame.seq)
 
 
-def among(table: Table, frames: Collection[FrameId]) -> Iterator[ColumnElement[bool]]:
-    """The rows of many frames, as conditions for one question each.
-
-    By camera and session, because SQLite reads the whole table for `(camera, session, seq) IN (…)`.
-    """
+def among(connection: Connection, table: Table, frames: Collection[FrameId]) -> Iterator[ColumnElement[bool]]:
+    """The rows of many frames, as conditions for one question each."""
     asked = list(dict.fromkeys(frames))
+    if not asked:
+        return
+    if is_partitioned(connection):
+        yield _joined(table, asked)
+        return
     for start in range(0, len(asked), _CHUNK):
-        seqs: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-        for camera, session, seq in asked[start : start + _CHUNK]:
-            seqs[camera, session].append(seq)
-        yield or_(
-            *(
-                and_(of_session(table, camera, session), table.c.seq.in_(numbers))
-                for (camera, session), numbers in seqs.items()
-            )
-        )
+        yield _spelled_out(table, asked[start : start + _CHUNK])
+
+
+def _joined(table: Table, frames: Sequence[FrameId]) -> ColumnElement[bool]:
+    """By three arrays: PostgreSQL then finds each by the key, even in a partition of which it knows nothing yet."""
+    columns = zip(FrameId._fields, zip(*frames, strict=True), strict=True)
+    wanted = unnested({name: (table.c[name].type, values) for name, values in columns})
+    same = (table.c[name] == wanted.c[name] for name in FrameId._fields)
+    return and_(*same, *_since(table, min(frame.session for frame in frames)))
+
+
+def _spelled_out(table: Table, frames: Sequence[FrameId]) -> ColumnElement[bool]:
+    """By camera and session, because SQLite reads the whole table for `(camera, session, seq) IN (…)`."""
+    seqs: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    for camera, session, seq in frames:
+        seqs[camera, session].append(seq)
+    sessions = ((of_session(table, *key), table.c.seq.in_(numbers)) for key, numbers in seqs.items())
+    return or_(*(and_(*each) for each in sessions))
 
 
 def of_session(table: Table, camera: str, session: int) -> ColumnElement[bool]:

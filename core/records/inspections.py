@@ -85,12 +85,17 @@ def record(connection: Connection, rows: Sequence[Inspected]) -> set[FrameId]:
     take_turns(connection, {f"{camera} {session}" for camera, session, _ in first})
     there = _there(connection, first)
     missing = [row for frame, row in first.items() if frame not in there]
-    return write_into(connection, [_row(row)["captured_at"] for row in missing], lambda: _insert(connection, missing))
+    moments = [utc_of(row.frame.captured_at) for row in missing]
+    return write_into(connection, moments, lambda: _insert(connection, missing))
 
 
 def _there(connection: Connection, frames: Collection[FrameId]) -> set[FrameId]:
     columns = select(*(inspections.c[name] for name in FrameId._fields))
-    return {FrameId(*found) for part in among(inspections, frames) for found in connection.execute(columns.where(part))}
+    return {
+        FrameId(*found)
+        for part in among(connection, inspections, frames)
+        for found in connection.execute(columns.where(part))
+    }
 
 
 def _insert(connection: Connection, rows: Sequence[Inspected]) -> set[FrameId]:
@@ -106,7 +111,7 @@ def stored(connection: Connection, frames: Collection[FrameId]) -> dict[FrameId,
     """The verdict messages of the frames that are in the books, as they were first published."""
     t = inspections.c
     wanted = select(inspections, models.c.version).join(models, models.c.id == t.model_id, isouter=True)
-    found = (row for part in among(inspections, frames) for row in connection.execute(wanted.where(part)))
+    found = (row for part in among(connection, inspections, frames) for row in connection.execute(wanted.where(part)))
     messages = (_message(dict(row._mapping), row.version or "") for row in found)  # noqa: SLF001 - public, documented
     return {message.id: message for message in messages}
 

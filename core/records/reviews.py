@@ -131,7 +131,7 @@ def effective(connection: Connection, frame: FrameId) -> Called | None:
 def effective_calls(connection: Connection, frames: Collection[FrameId]) -> dict[FrameId, Called]:
     """The calls that stand for many frames; an undecided one is left out."""
     standing = select(reviews).where(stands()).order_by(reviews.c.id)
-    found = (row for part in among(reviews, frames) for row in connection.execute(standing.where(part)))
+    found = (row for part in among(connection, reviews, frames) for row in connection.execute(standing.where(part)))
     return {called.frame: called for called in map(_called, found)}
 
 
