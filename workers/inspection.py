@@ -16,11 +16,12 @@ from core import faults
 from core.blobs import BlobStore
 from core.broker.protocol import Message, Producer
 from core.database import Database
+from core.dead_letters import replayed_from
 from core.errors import BadFrame
 from core.live import Glimpse, Live, NoLive
 from core.messages import VERDICTS, FrameCaptured, FrameId, FrameInspected
 from core.metrics import Metrics
-from core.records import inspections
+from core.records import inspections, replays
 from core.records.inspections import Inspected
 from core.times import utc_of
 from core.verdicts import InvalidReason, MachineVerdict, NoVerdictReason
@@ -144,8 +145,10 @@ class Inspector:
         faults.reach("inspect_after_blobs")
         with self._metrics.stage("books"), self._stores.database.writing() as connection:
             new = inspections.record(connection, list(rows.values()))
+            sent = {one.frame.id: one.message for one in taken if one.frame}
+            new |= replays.supersede(connection, rows.values(), sent, now=utc_of(self._now()))
             for one, judgement in zip(taken, judgements, strict=True):
-                if one.frame is None:
+                if one.frame is None and not replayed_from(one.message.headers):
                     inspections.reject(connection, one.message, detail=judgement.detail, now=utc_of(self._now()))
             old = inspections.stored(connection, rows.keys() - new)
             faults.reach("inspect_in_transaction")
