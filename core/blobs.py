@@ -47,6 +47,7 @@ class Disk(NamedTuple):
 
     total: int
     used: int
+    device: int = 0  # the same for all folders of one disk
 
 
 class BlobStore(Protocol):

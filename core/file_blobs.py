@@ -108,12 +108,8 @@ class FileBlobs:
         return total
 
     def disk(self) -> Disk:
-        """The disk of the folder, as `df` counts it. Raises StoreUnavailable."""
-        with _translated("the picture folder"):
-            folder = next(place for place in (self._root, *self._root.absolute().parents) if place.is_dir())
-            found = os.statvfs(folder)
-        used = (found.f_blocks - found.f_bfree) * found.f_frsize
-        return Disk(total=used + found.f_bavail * found.f_frsize, used=used)
+        """The disk of the folder. Raises StoreUnavailable."""
+        return disk_of(self._root)
 
     def _found(self, key: str) -> Path:
         """The file of a key that may come from a URL. Raises BlobMissing also where a link leads out of the root."""
@@ -124,6 +120,15 @@ class FileBlobs:
         if not path.is_relative_to(self._root.resolve()) or not path.is_file():
             raise BlobMissing(f"no blob {key[:200]!r} in {self._root}")
         return path
+
+
+def disk_of(folder: Path) -> Disk:
+    """The disk of a folder that need not be there yet, as `df` counts it. Raises StoreUnavailable."""
+    with _translated(str(folder)):
+        there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+        found, device = os.statvfs(there), there.stat().st_dev
+    used = (found.f_blocks - found.f_bfree) * found.f_frsize
+    return Disk(total=used + found.f_bavail * found.f_frsize, used=used, device=device)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """What the watch knows of the line at one moment, as plain values. None stands for what could not be looked at."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from core.broker.protocol import Lag
 from core.broker.stall import Stall
+from workers.space import Pressure
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that the rules look at. `silent`: None where no cache tells of beats; `disks`: share in use by folder."""
+    """All that the rules look at. `silent`: None where no cache tells of beats; `disks`: how full each place is."""
 
     now: datetime
     line: Line
@@ -124,4 +125,4 @@ class Facts:
     retention_seconds: float
     database_away: tuple[datetime, str] | None = None  # since when, and why; it answers again
     silent: tuple[Silent, ...] | None = None
-    disks: dict[str, float] = field(default_factory=dict)
+    disks: tuple[Pressure, ...] = ()

@@ -17,11 +17,12 @@ from core.broker.protocol import Broker
 from core.database import Database
 from core.errors import StoreUnavailable
 from core.partitions import keep_ahead
+from core.records.alerts import mark
 from core.records.dropped import drop_old
 from core.settings import Settings
 from core.stop import Stop
 from workers.signs import Signs
-from workers.space import Guard
+from workers.space import PICTURES, Guard
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,16 @@ def duties(broker: Broker, database: Database, blobs: BlobStore, settings: Setti
     def sweep() -> int:
         return sum(blobs.sweep(kind, before=now() - _HALF_WRITTEN) for kind in _NO_HOURS)
 
+    guard = Guard(blobs, settings.blobs, now=now)
+
+    def make_room() -> int:
+        dropped = guard.relieve()
+        found = guard.pressure()
+        if found and blobs.disk() is None:  # a disk is seen by all; what an S3 store holds only by who counts it
+            with database.writing() as connection:
+                mark(connection, PICTURES, now=now(), detail=str(found.used))
+        return dropped
+
     books = settings.database
     return [
         Duty("partitions made ahead", HOURLY, lambda: keep_ahead(database, books, now=now())),
@@ -72,7 +83,7 @@ def duties(broker: Broker, database: Database, blobs: BlobStore, settings: Setti
             Duty(f"pictures of kind {kind} dropped past their time", SOON, partial(drop, kind, life))
             for kind, life in lives(settings).items()
         ),
-        Duty("pictures dropped early to make room", SOON, Guard(blobs, settings.blobs, now=now).relieve),
+        Duty("pictures dropped early to make room", SOON, make_room),
         Duty("half-written files removed", DAILY, sweep),
     ]
 

@@ -1,6 +1,5 @@
 """Gathers the facts of one moment for the watch: from the database, the broker, the cache and the disks."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ from core.settings import Settings
 from workers.bookkeeping import GROUP as REPORTS
 from workers.bookkeeping import ROUTE_GROUP
 from workers.facts import Account, Away, Camera, DeadLetters, Facts, GateTold, Judged, Line, Log, Silent, Told
+from workers.space import PICTURES, Pressure, fullness
 
 ACCOUNTS_EVERY = 15.0  # s: counting costs more than the rest
 BALANCED_SINCE = timedelta(hours=8)  # a shift: a part that nobody knows of is told until then
@@ -30,6 +30,7 @@ JUST_NOW = timedelta(minutes=5)
 STALL_SECONDS = 5.0  # domain.md §3.2
 BEAT_WITHIN, FORGOTTEN_AFTER = 15.0, 600.0  # s
 LETTERS_WITHIN = timedelta(minutes=10)
+COUNTED_WITHIN = timedelta(hours=1)  # a first count of a large store takes long
 REPORTS_BEHIND = 5_000_000_000  # ns
 INSPECTION = "inspection"  # workers.inspection.GROUP, which is not imported: it would bring torch along
 GROUPS = {FRAMES: INSPECTION, CAMERAS: REPORTS, ROUTES: ROUTE_GROUP}
@@ -74,9 +75,10 @@ class Looker:
         log = self._log(now)
         with self.database.reading() as connection:
             line = self._line(connection, now)
+            counted = alerts.all_marks(connection, PICTURES).get(PICTURES)
         return Facts(
             now=now, line=line, log=log, retention_seconds=self.settings.broker.retention_hours * 3600,
-            database_away=database_away, silent=self._silent(), disks=self._disks())  # fmt: skip
+            database_away=database_away, silent=self._silent(), disks=self._disks(counted, now))  # fmt: skip
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -164,13 +166,12 @@ class Looker:
             found += [Silent(role, name, gone[name]) for name in missing]
         return tuple(found)
 
-    def _disks(self) -> dict[str, float]:
-        folder = self.settings.data
+    def _disks(self, counted: tuple[datetime, str] | None, now: datetime) -> tuple[Pressure, ...]:
+        fresh = counted is not None and now - counted[0] < COUNTED_WITHIN
         try:
-            use = shutil.disk_usage(folder)
-        except OSError:
-            return {}
-        return {str(folder): use.used / (use.used + use.free)}
+            return fullness(self.settings, counted[1] if counted and fresh else None)
+        except StoreUnavailable:
+            return ()
 
 
 def _camera(connection: Connection, camera: watching.Watched, account: Account, now: datetime) -> Camera:

@@ -14,11 +14,13 @@ from typing import Final
 
 from core.alarms import Cause
 from core.alarms import Kind as Alarm
-from core.blobs import BlobStore, Kind, hours_before, start_of
-from core.settings import BlobSettings
+from core.blobs import BlobStore, Disk, Kind, hours_before, start_of
+from core.file_blobs import disk_of
+from core.settings import BlobSettings, Settings
 
 log = logging.getLogger(__name__)
 
+PICTURES: Final = "pictures"  # the mark under which the bytes in an S3 store are told
 PASSED: Final = (Kind.RING, Kind.SAMPLE)
 DERIVED: Final = (Kind.THUMB, Kind.HEAT)
 _BY_DAY: Final = (*PASSED, *DERIVED, Kind.FRAME, Kind.INBOX)
@@ -31,7 +33,10 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """How full the place of the pictures is, in bytes. Above `limit` pictures are dropped, above `red` it is urgent."""
+    """How full a place is, in bytes: above `limit` pictures are dropped, above `red` it is urgent.
+
+    place: in words, such as "the disk of /data".
+    """
 
     place: str
     used: int
@@ -58,9 +63,10 @@ class Pressure:
         return Cause(
             kind=alarm,
             subject=self.place,
-            what=f"{self.place} is too full: {_gb(self.used)} used, {_gb(self.limit)} wanted at most",
-            why="pictures of passed parts are dropped early; when it is full, workers wait and parts are rejected",
-            do="Add room, or shorten the lives of pictures (FLAWLINE_BLOBS__FRAME_DAYS and others), then look again.",
+            what=f"Too full: {self.place}, {_gb(self.used)} used, {_gb(self.limit)} allowed",
+            why="Pictures of passing parts are dropped before their time; verdicts are kept. When it is full, the line "
+            "waits.",
+            do="Add space, or shorten the times that pictures are kept.",
             detail={"used": self.used, "limit": self.limit},
         )
 
@@ -78,12 +84,8 @@ class Guard:
         """How full it is; None where nobody set a bound. Raises StoreUnavailable."""
         disk = self._blobs.disk()
         if disk is not None:
-            limit = round(disk.total * self._settings.full_percent / 100)
-            return Pressure("the disk of the pictures", disk.used, limit, _red(limit, disk.total))
-        if not self._settings.most_bytes:
-            return None
-        limit = self._settings.most_bytes
-        return Pressure("the picture store", self._meter.total(), limit, _red(limit, round(limit * _NO_END)))
+            return _of_disk("the disk of the pictures", disk, self._settings)
+        return _of_store(self._meter.total(), self._settings) if self._settings.most_bytes else None
 
     def relieve(self) -> int:
         """Drop hours until it is below its limit; return the number of blobs dropped. Raises StoreUnavailable."""
@@ -112,6 +114,32 @@ class Guard:
         )
         for kind, moment in order:
             yield from hours_before(self._blobs, kind, moment)
+
+
+def fullness(settings: Settings, counted: str | None) -> tuple[Pressure, ...]:
+    """How full each place of the line's data is, as far as this machine can see.
+
+    counted: what housekeeping last counted of an S3 store (mark PICTURES); None where it has not.
+    """
+    data = disk_of(settings.data)
+    found = [_of_disk(f"the disk of {settings.data}", data, settings.blobs)]
+    if settings.blobs.url.startswith("file:"):
+        pictures = disk_of(settings.blobs_path)
+        if pictures.device != data.device:
+            found.append(_of_disk(f"the disk of {settings.blobs_path}", pictures, settings.blobs))
+    elif settings.blobs.most_bytes and counted is not None:
+        found.append(_of_store(int(counted), settings.blobs))
+    return tuple(found)
+
+
+def _of_disk(place: str, disk: Disk, settings: BlobSettings) -> Pressure:
+    limit = round(disk.total * settings.full_percent / 100)
+    return Pressure(place, disk.used, limit, _red(limit, disk.total))
+
+
+def _of_store(used: int, settings: BlobSettings) -> Pressure:
+    limit = settings.most_bytes
+    return Pressure("the picture store", used, limit, _red(limit, round(limit * _NO_END)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,15 +92,9 @@ def _workers(facts: Facts) -> Iterator[Cause]:
 
 
 def _disks(facts: Facts) -> Iterator[Cause]:
-    for folder, share in facts.disks.items():
-        if share < 0.85:
-            continue
-        kind = Kind.DISK_95 if share >= 0.95 else Kind.DISK_85
-        yield Cause(
-            kind=kind, subject=folder, what=f"The disk of {folder} is {share:.0%} full",
-            why="Pictures of passing parts are dropped before their time; verdicts are kept. When it is full, "
-            "the line waits.",
-            do="Free some space, or shorten the times that pictures are kept.")  # fmt: skip
+    for pressure in facts.disks:
+        if cause := pressure.cause():
+            yield cause
 
 
 def _partitions(facts: Facts) -> Iterator[Cause]:

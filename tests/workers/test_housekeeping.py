@@ -16,6 +16,7 @@ from core.health import Health
 from core.messages import FrameId
 from core.partitions import next_missing
 from core.records import inspections
+from core.records.alerts import all_marks
 from core.s3_blobs import S3Blobs
 from core.settings import BlobSettings, BrokerSettings, DatabaseSettings, Settings
 from core.stop import Stop
@@ -26,6 +27,7 @@ from tests.servers import s3_of
 from tests.workers.bench import Bench, frame
 from workers.housekeeping import Duty, Housekeeper, duties, lives
 from workers.signs import Signs
+from workers.space import PICTURES
 
 NOON = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 LIVES = [
@@ -118,6 +120,23 @@ def test_room_is_made_when_the_disk_is_fuller_than_it_may_be(bench: Bench) -> No
     Housekeeper(duties(bench.broker, bench.database, bench.blobs, settings, now=lambda: NOON)).step()
     assert not bench.blobs.exists(passed)
     assert bench.blobs.exists(failed)
+
+
+def test_what_an_s3_store_holds_is_told_to_the_watch(bench: Bench, servers: Services) -> None:
+    store = S3Blobs(s3_of(servers))
+    put(store, Kind.RING, timedelta(hours=1))
+    put(store, Kind.FRAME, timedelta(hours=1))
+    settings = Settings(data=bench.folder, blobs=s3_of(servers, most_bytes=1))
+    Housekeeper(duties(bench.broker, bench.database, store, settings, now=lambda: NOON)).step()
+    with bench.database.reading() as connection:
+        assert all_marks(connection, PICTURES) == {PICTURES: (NOON, "1")}
+    assert [key.partition("/")[0] for key in store.keys()] == ["frame"]  # noqa: SIM118 - no mapping
+
+
+def test_of_a_disk_nothing_is_told_that_all_can_see(bench: Bench) -> None:
+    Housekeeper(duties(bench.broker, bench.database, bench.blobs, Settings(), now=lambda: NOON)).step()
+    with bench.database.reading() as connection:
+        assert all_marks(connection, "") == {}
 
 
 # The books

@@ -14,6 +14,7 @@ from core.broker.stall import Stall
 from core.messages import CAMERAS, FRAMES
 from workers.facts import Account, Away, Camera, DeadLetters, Facts, GateTold, Judged, Line, Log, Silent, Told
 from workers.rules import causes, looked_at
+from workers.space import Pressure
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -259,6 +260,10 @@ def test_new_dead_letters_are_told_with_the_command_that_shows_them() -> None:
 # machines
 
 
+def disk(share: float, folder: str = "/data") -> Pressure:
+    return Pressure(f"the disk of {folder}", round(share * 1000), 850, 950)
+
+
 def test_a_process_without_a_beat() -> None:
     cause = only(facts(silent=(Silent("inspection", "w2", 21),)))
     assert (cause.kind, cause.subject) == (Kind.WORKER_MISSING, "inspection w2")
@@ -267,12 +272,12 @@ def test_a_process_without_a_beat() -> None:
 def test_without_a_cache_nobody_knows_of_beats_and_without_a_disk_of_its_space() -> None:
     blind = frozenset(Kind) - looked_at(facts())
     assert blind == {Kind.WORKER_MISSING, Kind.DISK_85, Kind.DISK_95}
-    assert looked_at(facts(silent=(), disks={"/data": 0.1})) == frozenset(Kind)
+    assert looked_at(facts(silent=(), disks=(disk(0.1),))) == frozenset(Kind)
 
 
-@pytest.mark.parametrize(("share", "kind"), [(0.84, None), (0.85, Kind.DISK_85), (0.95, Kind.DISK_95)])
+@pytest.mark.parametrize(("share", "kind"), [(0.85, None), (0.851, Kind.DISK_85), (0.951, Kind.DISK_95)])
 def test_a_disk_that_fills_up(share: float, kind: Kind | None) -> None:
-    assert [c.kind for c in causes(facts(disks={"/data": share}))] == [kind] * (kind is not None)
+    assert [c.kind for c in causes(facts(disks=(disk(share),)))] == [kind] * (kind is not None)
 
 
 @pytest.mark.parametrize(("hours", "raised"), [(23, True), (25, False)])
@@ -297,7 +302,7 @@ def test_whatever_a_healthy_line_judges_nobody_is_called(
     """Product defects are no system faults (INV-14)."""
     one = camera(judged=judged(*words), told=(told(reported_at=NOON - ago * SECOND),))
     log = Log(lags=(lag(1, behind),))
-    assert causes(facts(one, log=log, silent=(), disks={"/data": share}, backup_at=NOON)) == []
+    assert causes(facts(one, log=log, silent=(), disks=(disk(share),), backup_at=NOON)) == []
 
 
 def test_every_cause_says_what_why_and_what_to_do_in_sentences() -> None:
@@ -313,7 +318,7 @@ def test_every_cause_says_what_why_and_what_to_do_in_sentences() -> None:
     everything = facts(
         bad, camera("b", told=()), camera("c", judged=judged(*["INVALID"] * 3), partition=1), gates=gates, log=log,
         qualified=frozenset(), duplicates=1, partition_until=NOON, backup_at=NOON - timedelta(days=3),
-        database_away=(NOON, "away"), silent=(Silent("a", "b", 20),), disks={"/a": 0.9, "/b": 0.99},
+        database_away=(NOON, "away"), silent=(Silent("a", "b", 20),), disks=(disk(0.9), disk(0.99, "/b")),
     )  # fmt: skip
     found = [*causes(everything), *causes(replace(everything, log=Away("gone")))]
     assert {cause.kind for cause in found} == set(Kind)

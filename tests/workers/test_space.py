@@ -16,11 +16,11 @@ from core.blobs import BlobStore, Disk, Kind, frame_key, hours_before
 from core.file_blobs import FileBlobs
 from core.messages import FrameId
 from core.s3_blobs import S3Blobs
-from core.settings import BlobSettings
+from core.settings import BlobSettings, Settings
 from core.times import ns_of
 from tests.core.conftest import small_disk  # noqa: F401 - a fixture
 from tests.servers import s3_of
-from workers.space import Guard, Meter, Pressure
+from workers.space import Guard, Meter, Pressure, fullness
 
 NOON = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 NEVER = (Kind.FRAME, Kind.INBOX, Kind.DATASET, Kind.MODEL)
@@ -154,7 +154,7 @@ def test_the_alarms_are_those_of_85_and_95_percent(tmp_path: Path, used: int, al
     cause = found.cause()
     assert (cause and cause.kind) is alarm
     if cause:
-        assert "disk of the pictures" in cause.what
+        assert cause.what.startswith("Too full: the disk of the pictures, ")
         assert cause.detail == {"used": used, "limit": 850}
 
 
@@ -179,6 +179,26 @@ def test_a_real_disk_is_brought_below_its_limit(small_disk: Path) -> None:  # no
     left = set(store.keys())
     assert {key for key, blob in put.items() if blob[0] is Kind.FRAME} <= left
     assert len(left) > 30
+
+
+def test_every_place_of_the_lines_data_is_seen_once(small_disk: Path, tmp_path: Path) -> None:  # noqa: F811
+    one = Settings(data=tmp_path / "not" / "there")
+    assert [pressure.place for pressure in fullness(one, None)] == [f"the disk of {one.data}"]
+    two = Settings(data=tmp_path, blobs=BlobSettings(url=f"file:{small_disk}"))
+    disks = fullness(two, "7")
+    assert [pressure.place for pressure in disks] == [f"the disk of {tmp_path}", f"the disk of {small_disk}"]
+    assert disks[1].limit == round((48 << 20) * 0.85)
+    assert disks[0].limit > disks[1].limit
+
+
+def test_an_s3_store_is_as_full_as_housekeeping_counted(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, blobs=BlobSettings(url="s3://abc", most_bytes=100))
+    assert len(fullness(settings, None)) == 1
+    assert [fullness(settings, used)[1].alarm for used in ("100", "101", "112", "118")] == [
+        None, Alarm.DISK_85, Alarm.DISK_85, Alarm.DISK_95,
+    ]  # fmt: skip
+    unbound = Settings(data=tmp_path, blobs=BlobSettings(url="s3://abc"))
+    assert len(fullness(unbound, "100")) == 1
 
 
 # An S3 store, whose size nobody tells

@@ -21,7 +21,7 @@ from core.messages import CAMERAS, DEAD_LETTERS, FRAMES, ROUTES, CameraReported
 from core.metrics import Metrics
 from core.records import alerts, line, minutes, routes, sessions, signs
 from core.records.inspections import record
-from core.settings import Settings
+from core.settings import BlobSettings, Settings
 from core.stop import Stop
 from core.verdicts import MachineVerdict, RunType
 from migrations.upgrade import upgrade
@@ -29,6 +29,7 @@ from tests.core.records.rows import captured, inspected
 from tests.core.records.test_routes import routed
 from workers.looking import BEAT_WITHIN, INSPECTION, Looker
 from workers.signs import Signs
+from workers.space import PICTURES
 from workers.watch import Watch
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -68,6 +69,7 @@ class Rig:
     live: Beats = field(default_factory=Beats)
     broker_away: str = ""
     metrics: Told = field(default_factory=Told)
+    settings: Settings | None = None
     watch: Watch = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +77,7 @@ class Rig:
 
     def anew(self) -> None:
         """The watch's process starts again."""
-        settings = Settings(data=self.folder)
+        settings = self.settings or Settings(data=self.folder)
         looker = Looker(
             self.database,
             self.open_broker,
@@ -343,3 +345,17 @@ def test_the_group_whose_lag_is_asked_for_is_the_inspections_own() -> None:
     from workers.inspection import GROUP
 
     assert INSPECTION == GROUP
+
+
+def test_a_picture_store_that_is_too_full_by_the_last_count_raises_an_alert(rig: Rig) -> None:
+    rig.settings = Settings(data=rig.folder, blobs=BlobSettings(url="s3://abc", most_bytes=1000))
+    rig.anew()
+    with rig.database.writing() as connection:
+        alerts.mark(connection, PICTURES, now=rig.now, detail="1100")
+    assert beyond(rig.look(6, times=3)) == [("DISK_85", "the picture store")]
+    with rig.database.writing() as connection:
+        alerts.mark(connection, PICTURES, now=rig.now, detail="2000")
+    assert ("DISK_95", "the picture store") in rig.look(6, times=2)
+    with rig.database.writing() as connection:
+        alerts.mark(connection, PICTURES, now=rig.now, detail="900")
+    assert not [kind for kind, _ in rig.look(60, times=4) if kind.startswith("DISK")]
