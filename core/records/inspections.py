@@ -100,10 +100,10 @@ def _there(connection: Connection, frames: Collection[FrameId]) -> set[FrameId]:
 
 def _insert(connection: Connection, rows: Sequence[Inspected]) -> set[FrameId]:
     key = [inspections.c[name] for name in FrameId._fields]
-    new = {FrameId(*found) for found in insert_new(connection, inspections, [_row(row) for row in rows], key)}
+    new = {FrameId(*found) for found in insert_new(connection, inspections, [values_of(row) for row in rows], key)}
     fresh = [row for row in rows if row.id in new]
-    insert_new(connection, regions, [r for row in fresh for r in _region_rows(row)], list(regions.primary_key))
-    add_up(connection, rollup_minute, [_count(row) for row in fresh])
+    insert_new(connection, regions, [r for row in fresh for r in region_values_of(row)], list(regions.primary_key))
+    add_up(connection, rollup_minute, [counts_of(row) for row in fresh])
     return new
 
 
@@ -118,7 +118,7 @@ def stored(connection: Connection, frames: Collection[FrameId]) -> dict[FrameId,
 
 def to_message(row: Inspected) -> FrameInspected:
     """The verdict message of a row; equal to the one that `stored` reads back: times are cut to µs in both."""
-    return _message(_row(row), row.model_version)
+    return _message(values_of(row), row.model_version)
 
 
 def reject(connection: Connection, message: Message, *, detail: str, now: datetime) -> bool:
@@ -134,7 +134,8 @@ def reject(connection: Connection, message: Message, *, detail: str, now: dateti
     return bool(insert_new(connection, rejected_frames, [row], list(rejected_frames.primary_key)))
 
 
-def _row(row: Inspected) -> dict[str, Any]:
+def values_of(row: Inspected) -> dict[str, Any]:
+    """The row as `inspections` keeps it."""
     frame, limits = row.frame, row.limits
     taken = ("camera", "session", "seq", "station", "product", "part_id", "lot", "view", "run_type")
     pictured = ("deadline_ms", "width", "height", "sha256")
@@ -153,13 +154,15 @@ def _row(row: Inspected) -> dict[str, Any]:
     }
 
 
-def _region_rows(row: Inspected) -> list[dict[str, Any]]:
+def region_values_of(row: Inspected) -> list[dict[str, Any]]:
+    """Its regions, as `regions` keeps them."""
     place = {"camera": row.frame.camera, "session": row.frame.session, "seq": row.frame.seq}
     place["captured_at"] = utc_of(row.frame.captured_at)
     return [{**place, "number": number, **asdict(region)} for number, region in enumerate(row.regions)]
 
 
-def _count(row: Inspected) -> dict[str, Any]:
+def counts_of(row: Inspected) -> dict[str, Any]:
+    """Its share of the minute's counters."""
     frame, score = row.frame, _finite(row.score)
     return {
         "camera": frame.camera,

@@ -18,7 +18,7 @@ from core.database import add_up, insert_new
 from core.dead_letters import Place, replayed_from
 from core.messages import FrameId
 from core.records.frames import is_frame
-from core.records.inspections import Inspected, _count, _region_rows, _row
+from core.records.inspections import Inspected, counts_of, region_values_of, values_of
 from core.tables import inspections, regions, rollup_minute
 from core.times import minute_of
 from core.verdicts import InvalidReason, MachineVerdict, NoVerdictReason
@@ -63,7 +63,7 @@ def done(connection: Connection, places: Iterable[Place]) -> dict[Place, tuple[s
 def _replace(connection: Connection, row: Inspected, place: Place, now: datetime) -> bool:
     mine = is_frame(inspections, row.id)
     old = connection.execute(select(inspections).where(mine)).mappings().one_or_none()
-    new = _row(row)
+    new = values_of(row)
     if old is None or (old["verdict"], old["reason"]) not in GIVEN_UP:
         return False
     if (old["captured_at"], old["sha256"]) != (new["captured_at"], new["sha256"]):  # another picture under its name
@@ -75,8 +75,8 @@ def _replace(connection: Connection, row: Inspected, place: Place, now: datetime
     evidence |= {"new_verdict": new["verdict"], "new_reason": new["reason"]}
     connection.execute(insert(replays).values(evidence))
     connection.execute(update(inspections).where(mine, inspections.c.verdict == old["verdict"]).values(new))
-    insert_new(connection, regions, _region_rows(row), list(regions.primary_key))
-    add_up(connection, rollup_minute, [_uncount(old), _count(row)])
+    insert_new(connection, regions, region_values_of(row), list(regions.primary_key))
+    add_up(connection, rollup_minute, [_uncount(old), counts_of(row)])
     return True
 
 
