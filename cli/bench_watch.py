@@ -16,7 +16,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Observer:
-    """Looks at processes by name, and at its own, which plays the cameras; `ports`: where the workers answer /metrics."""
+    """Looks at processes by name, and at its own, the cameras. ports: where the workers answer /metrics."""
 
     def __init__(self, pids: Mapping[str, int], ports: Mapping[str, int]) -> None:
         self._pids = dict(pids)

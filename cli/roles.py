@@ -32,6 +32,7 @@ STOPPED = 143  # as a shell says it of SIGTERM: the source was not at its end, s
 
 def run_inspection(*, name: str, supervised: bool, ready: Path | None, load: "LoadModel | None" = None) -> None:
     """Judge frames until asked to stop. load: how model files are opened, where not as the settings say."""
+    from workers.behind import Behind
     from workers.guard import CrashGuard
     from workers.inspection import GROUP, Inspector, Stores
     from workers.keeping import Keeper
@@ -54,7 +55,7 @@ def run_inspection(*, name: str, supervised: bool, ready: Path | None, load: "Lo
         keeper = Keeper(sample_share=settings.blobs.sample_share, all_heat=settings.blobs.heat == "all")
         stores = Stores(database, blobs, verdicts, signs.live)
         inspector = Inspector(stores, shelf, keeper, max_pixels=settings.pictures.max_pixels, metrics=signs.metrics)
-        watch = Watch(CrashGuard(database, GROUP), signs)
+        watch = Watch(CrashGuard(database, GROUP), signs, Behind(broker, FRAMES, GROUP, signs.metrics))
         worker = Worker(consumer, dead, inspector, stop=stop, watch=watch, pace=_pace(settings))
         if ready:
             ready.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +66,7 @@ def run_inspection(*, name: str, supervised: bool, ready: Path | None, load: "Lo
 
 def run_books(*, supervised: bool) -> None:
     """Write what cameras and gates report until asked to stop."""
+    from workers.behind import Behind
     from workers.bookkeeping import GROUP, ROUTE_GROUP, Bookkeeper, RouteKeeper
     from workers.runtime import Watch, Worker
 
@@ -73,14 +75,14 @@ def run_books(*, supervised: bool) -> None:
         signs = stack.enter_context(_signs(settings, "books", "books"))
         database = stack.enter_context(parts.database(settings))
         broker = stack.enter_context(parts.broker(settings))
-        pace, watch = _pace(settings), Watch(signs=signs)
-        workers = []
+        pace, workers = _pace(settings), []
         for topic, group, step in (
             (CAMERAS, GROUP, Bookkeeper(database)),
             (ROUTES, ROUTE_GROUP, RouteKeeper(database)),
         ):
             consumer = stack.enter_context(broker.consumer(topic, group=group, member=group))
             dead = stack.enter_context(broker.producer())
+            watch = Watch(signs=signs, behind=Behind(broker, topic, group, signs.metrics))
             workers.append(Worker(consumer, dead, step, stop=stop, watch=watch, pace=pace))
         signs.ready()
         while not stop.asked:

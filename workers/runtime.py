@@ -18,6 +18,7 @@ from core.broker.protocol import Consumer, Message, Partition, Producer
 from core.errors import StoreUnavailable
 from core.messages import DEAD_LETTERS
 from core.stop import Stop
+from workers.behind import Behind
 from workers.signs import Signs
 
 log = logging.getLogger(__name__)
@@ -110,10 +111,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who looks on while a worker works: `guard` counts its tries, `signs` tell how it does."""
+    """Who looks on while a worker works: `guard` counts its tries, `signs` tell how it does, `behind` how far it is."""
 
     guard: Guard = field(default_factory=Unguarded)
     signs: Signs = field(default_factory=Signs)
+    behind: Behind | None = None
 
 
 def _where(message: Message) -> str:
@@ -129,8 +131,8 @@ class Worker:
         self._dead_letters = dead_letters
         self._step = step
         self._stop = stop
-        self._guard = watch.guard if watch else Unguarded()
-        self._signs = watch.signs if watch else Signs()
+        watch = watch or Watch()
+        self._guard, self._signs, self._behind = watch.guard, watch.signs, watch.behind
         self._pace = pace
         self._astray = False  # the position stands behind messages that are not committed
         self._waits = 0  # in a row
@@ -139,7 +141,7 @@ class Worker:
         self._begun: dict[Partition, int] = {}  # what the guard counts of the batch at hand
 
     def run(self) -> None:
-        """Work until asked to stop. Raises whatever was unforeseen, several times in a row."""
+        """Work until asked to stop. Raises what was unforeseen several times in a row, FlawlineError on standstill."""
         self._signs.ready()
         while not self._stop.asked:
             self.step()
@@ -162,6 +164,8 @@ class Worker:
         else:
             self._waits = 0
             self._signs.turned(len(messages))
+            if self._behind:
+                self._behind.look(self._consumer.assignment())
         return len(messages)
 
     def _deal_with(self, messages: Sequence[Message]) -> Wait | None:
@@ -272,6 +276,8 @@ class Worker:
         self._waits += 1
         log.warning("waiting %.1f s, nothing is lost: %s", seconds, detail)
         self._signs.waits_for(detail)
+        if self._behind:
+            self._behind.waits()
         turns = max(1, math.ceil(seconds / 0.2))
         for _ in range(turns):
             if self._stop.asked:

@@ -221,9 +221,9 @@ def save_model(path: Path, limits: ModelLimits, *, seed: int = 0, fingerprint: F
 
 
 @contextmanager
-def open_bench(folder: Path) -> Iterator[Bench]:
-    """A bench in an empty folder."""
-    url = f"sqlite:///{folder}/books.sqlite"
+def open_bench(folder: Path, url: str = "") -> Iterator[Bench]:
+    """A bench in an empty folder, with books of its own there or at a database URL."""
+    url = url or f"sqlite:///{folder}/books.sqlite"
     upgrade(url)
     with open_database(url, busy_seconds=0.2) as database, MemoryBroker() as broker:
         broker.apply([Topic(FRAMES, 2), *(Topic(name, 1) for name in (VERDICTS, *DEAD_LETTERS.values()))])

@@ -1,0 +1,83 @@
+"""What is kept of a frame, and the small pictures."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from core.verdicts import MachineVerdict
+from tests.workers.bench import SIDE, frame, picture, png
+from workers.keeping import SMALL, Evidence, Keeper, small_jpeg
+
+GOOD = png(picture())
+HEAT = np.linspace(0, 1, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
+EVIDENCE = Evidence(GOOD, picture(), HEAT)
+
+
+def decoded(jpeg: bytes) -> NDArray[np.uint8]:
+    found = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert found is not None
+    return np.asarray(found, np.uint8)
+
+
+def kinds(verdict: MachineVerdict, **rules: object) -> dict[str, bool]:
+    """Kinds that are kept, and whether durably."""
+    keeper = Keeper(**{"sample_share": 0.0, "all_heat": False} | rules)  # type: ignore[arg-type]
+    kept = keeper(frame(), verdict, EVIDENCE)
+    return {key.partition("/")[0]: durable for key, _, durable in kept.items}
+
+
+def test_of_a_passing_part_only_the_small_picture_is_kept() -> None:
+    assert kinds(MachineVerdict.PASS) == {"ring": False}
+    assert kinds(MachineVerdict.PASS, sample_share=1.0, all_heat=True) == {
+        "sample": False,
+        "ring": False,
+        "heat": False,
+    }
+
+
+@pytest.mark.parametrize("verdict", [MachineVerdict.FAIL, MachineVerdict.REVIEW])
+def test_evidence_is_durable(verdict: MachineVerdict) -> None:
+    assert kinds(verdict) == {"frame": True, "thumb": False, "heat": True}
+
+
+@pytest.mark.parametrize("verdict", [MachineVerdict.INVALID, MachineVerdict.NO_VERDICT])
+def test_what_was_not_scored_keeps_its_picture(verdict: MachineVerdict) -> None:
+    assert kinds(verdict) == {"frame": True, "thumb": False}
+
+
+def test_the_row_names_what_is_stored_and_nothing_else() -> None:
+    kept = Keeper(sample_share=0.0, all_heat=False)(frame(), MachineVerdict.FAIL, EVIDENCE)
+    assert {key for key, _, _ in kept.items} == {kept.picture, kept.thumb, kept.heat}
+    assert {key: data for key, data, _ in kept.items}[kept.thumb or ""] == kept.small
+    assert (kept.heat_min, kept.heat_max) == (0.0, 1.0)
+
+
+def test_a_map_that_is_not_finite_is_not_kept() -> None:
+    broken = Evidence(GOOD, picture(), np.full((8, 8), np.nan, np.float32))
+    kept = Keeper(sample_share=0.0, all_heat=True)(frame(), MachineVerdict.NO_VERDICT, broken)
+    assert (kept.heat, kept.heat_min) == (None, None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 1500), st.integers(1, 1500))
+def test_a_small_picture_is_at_most_480_px_and_never_needlessly_smaller(width: int, height: int) -> None:
+    small = decoded(small_jpeg(np.full((height, width, 3), 128, np.uint8)))
+    longer = max(small.shape[:2])
+    assert longer <= SMALL
+    assert longer == max(width, height) or longer >= SMALL // 2
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((480, 640), (240, 320)), ((1024, 1280), (256, 320)), ((90, 60), (90, 60))]
+)
+def test_the_aspect_and_the_colours_stay(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    pixels = np.zeros((*size, 3), np.uint8)
+    pixels[:, : size[1] // 2] = (200, 30, 30)
+    small = decoded(small_jpeg(pixels))
+    assert small.shape[:2] == expected
+    left, right = (small[expected[0] // 2, expected[1] * place // 4].tolist() for place in (1, 3))
+    assert left == pytest.approx((200, 30, 30), abs=6)
+    assert right == pytest.approx((0, 0, 0), abs=6)
