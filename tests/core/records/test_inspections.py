@@ -18,7 +18,7 @@ from core.tables import inspections, regions, rejected_frames, rollup_minute
 from core.times import utc_of
 from core.verdicts import InvalidReason, Limits, MachineVerdict, NoVerdictReason
 from tests.core.records.conftest import Fresh
-from tests.core.records.processes import record_all
+from tests.core.records.processes import record_all, record_shifted
 from tests.core.records.rows import NOON, SESSION, captured, frame_id, inspected, size
 
 FAIL, INVALID, NO_VERDICT = MachineVerdict.FAIL, MachineVerdict.INVALID, MachineVerdict.NO_VERDICT
@@ -205,3 +205,51 @@ def test_two_processes_with_the_same_frames_write_and_count_each_once(
     with open_database(url) as database, database.reading() as connection:
         assert size(connection, inspections) == 200
         assert connection.scalar(select(func.sum(rollup_minute.c.n))) == 200
+
+
+@pytest.mark.parametrize("apart", [1_000, 90_000 * 10**9], ids=["a microsecond", "a day"])
+def test_two_processes_with_the_same_frames_at_other_times_write_and_count_each_once(
+    new_url: Callable[[], str], two_processes: ProcessPoolExecutor, apart: int
+) -> None:
+    url = new_url()
+    new = [two_processes.submit(record_shifted, url, shift) for shift in (0, apart + 1)]
+    assert sum(each.result(60) for each in new) == 200
+    with open_database(url) as database, database.reading() as connection:
+        assert size(connection, inspections) == size(connection, regions) == 200
+        assert connection.scalar(select(func.sum(rollup_minute.c.n))) == 200
+        assert {
+            row[0]
+            for row in connection.execute(
+                select(func.count()).group_by(inspections.c.camera, inspections.c.seq).select_from(inspections)
+            )
+        } == {1}
+
+
+def test_a_worker_that_is_killed_in_its_transaction_lets_the_others_go_on(new_url: Callable[[], str]) -> None:
+    url = new_url()
+    with open_database(url) as killed, open_database(url, busy_seconds=30) as other:
+        with pytest.raises(KeyboardInterrupt):
+            _record_and_break_off(killed)
+        with other.writing() as connection:
+            assert record(connection, [inspected(0, FAIL)]) == {frame_id(0)}
+
+
+same_frame = st.tuples(st.integers(0, 6), st.integers(0, 3 * 24 * 3600))
+
+
+@settings(max_examples=25, deadline=None)
+@given(batches=st.lists(st.lists(same_frame, max_size=6), max_size=5))
+def test_one_frame_is_one_row_at_whatever_times_it_comes(fresh: Fresh, batches: list[list[tuple[int, int]]]) -> None:
+    first: dict[int, int] = {}
+    with fresh() as database:
+        for batch in batches:
+            frames = [captured(seq, captured_at=SESSION + seconds * 10**9) for seq, seconds in batch]
+            with database.writing() as connection:
+                record(connection, [inspected(0, frame=frame) for frame in frames])
+            for frame in frames:
+                first.setdefault(frame.seq, frame.captured_at)
+        with database.reading() as connection:
+            rows = connection.execute(select(inspections.c.seq, inspections.c.captured_at)).all()
+            counted = connection.scalar(select(func.coalesce(func.sum(rollup_minute.c.n), 0)))
+    assert sorted(tuple(row) for row in rows) == sorted((seq, utc_of(at)) for seq, at in first.items())
+    assert counted == len(first)
