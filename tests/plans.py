@@ -20,7 +20,7 @@ def plans(connection: Connection) -> Iterator[list[Plan]]:
     """The plans of the SELECTs that are asked inside it. PostgreSQL is to use indexes even where tables are small."""
     server = connection.dialect.name == "postgresql"
     if server:
-        others = ("seqscan", "sort", "hashjoin", "mergejoin", "bitmapscan")
+        others = ("seqscan", "sort", "hashjoin", "mergejoin")
         connection.execute(text("; ".join(f"SET LOCAL enable_{other} = off" for other in others)))
     found: list[Plan] = []
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
+from core.records.frames import of_session
 from core.records.inspections import Inspected
 from core.tables import cameras, inspections, sessions
 from core.times import utc_of
@@ -54,9 +55,7 @@ def report(connection: Connection, camera: str) -> Report | None:
     row = connection.execute(statement).one_or_none()
     if row is None:
         return None
-    last = connection.scalar(
-        select(func.max(inspections.c.seq)).where(inspections.c.camera == camera, inspections.c.session == row.session)
-    )
+    last = connection.scalar(select(func.max(inspections.c.seq)).where(of_session(inspections, camera, row.session)))
     return Report(
         row.session, row.state, row.detail, row.triggered, row.captured, row.reconnects, row.reported_at,
         0 if last is None else last + 1,

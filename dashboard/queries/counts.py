@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, literal_column, or_, select
 
 from core.tables import inspections, rejected_frames, rollup_minute
+from core.times import minute_of
 from core.verdicts import MachineVerdict, RunType
 
 NEWEST_FOR_P99 = 1000
@@ -51,14 +52,31 @@ def failed_since(connection: Connection, start: datetime) -> int:
 
 def p99_ms(connection: Connection, start: datetime) -> float | None:
     """The 99th percentile of capture to verdict, ms, over the newest rows at most."""
+    recent = _newest_minutes(connection, start, NEWEST_FOR_P99)  # or PostgreSQL would sort all rows since the start
     statement = (
         select(inspections.c.latency_ms)
-        .where(inspections.c.captured_at >= start, inspections.c.run_type == str(RunType.PRODUCTION))
+        .where(inspections.c.captured_at >= recent, inspections.c.run_type == str(RunType.PRODUCTION))
         .order_by(inspections.c.captured_at.desc())
         .limit(NEWEST_FOR_P99)
     )
     latencies = sorted(connection.scalars(statement))
     return latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))] if latencies else None
+
+
+def _newest_minutes(connection: Connection, start: datetime, most: int) -> datetime:
+    """From when on there are `most` frames of production, by the counters; `start` where there are not so many."""
+    t = rollup_minute.c
+    since_start = t.minute >= minute_of(start), t.run_type == str(RunType.PRODUCTION)
+    statement = (
+        select(t.minute, func.sum(t.n).label("n")).where(*since_start).group_by(t.minute).order_by(t.minute.desc())
+    )
+    total = 0
+    for row in connection.execute(statement):
+        minute: datetime = row.minute
+        total += row.n
+        if total >= most:
+            return max(minute, start)
+    return start
 
 
 def rejected_messages(connection: Connection, start: datetime) -> int:

@@ -189,6 +189,17 @@ def test_no_frame_is_found_under_a_strange_name(line: Plant) -> None:
         assert frames.one(connection, FrameId("ring-top", ns_of(line.began), 3)) is not None
 
 
+@pytest.mark.parametrize("most", [1, 30, 79, 161, 1000])
+def test_the_99th_percentile_is_of_the_newest_rows(line: Plant, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(counts, "NEWEST_FOR_P99", most)
+    newest = text("SELECT latency_ms FROM inspections ORDER BY captured_at DESC LIMIT :most")
+    with line.database.reading() as connection:
+        latencies = sorted(connection.scalars(newest, {"most": most}))
+        found = counts.p99_ms(connection, START)
+        assert counts._newest_minutes(connection, START, most) <= NOON
+    assert found == latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))]
+
+
 def test_the_partial_index_serves_the_queue(fresh: Plant) -> None:
     with fresh.database.reading() as connection, plans(connection) as found:
         waiting.waiting(connection, Asked(), reviewer="ann", now=NOON)
