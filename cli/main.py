@@ -6,9 +6,11 @@ from importlib.metadata import version
 import typer
 
 from cli import (
+    account_commands,
     backup_commands,
     bench_commands,
     chaos_commands,
+    dead_letter_commands,
     gate_commands,
     learn_commands,
     line_commands,
@@ -33,6 +35,8 @@ gate_commands.add_to(app)
 learn_commands.add_to(app)
 line_commands.add_to(app)
 store_commands.add_to(app)
+account_commands.add_to(app)
+dead_letter_commands.add_to(app)
 spool_commands.add_to(app)
 topics_commands.add_to(app)
 backup_commands.add_to(app)

@@ -103,6 +103,21 @@ def run_housekeeping(*, supervised: bool) -> None:
         Housekeeper(work, signs=signs).run(stop)
 
 
+def run_watch(*, supervised: bool) -> None:
+    """Look at the whole line and keep its alerts until asked to stop."""
+    from core.broker.open import open_broker
+    from workers.looking import Looker
+    from workers.watch import Watch
+
+    settings, stop = _begin(supervised=supervised)
+    with ExitStack() as stack:
+        signs = stack.enter_context(_signs(settings, "watch", "watch"))
+        database = stack.enter_context(parts.database(settings))
+        looker = Looker(database, lambda: open_broker(settings), signs.live, settings, now=parts.now)
+        stack.callback(looker.close)
+        Watch(looker, signs=signs).run(stop)
+
+
 def run_capture(camera: str, line_file: Path | None, *, supervised: bool) -> None:
     """Take one camera's pictures into the log until asked to stop or the source ends."""
     from cli.capturing import capture_camera

@@ -1,4 +1,4 @@
-"""Commands around the books: db, models, books, doctor."""
+"""Commands around the stores: db, models, doctor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -81,13 +81,6 @@ def models_activate(
     out.print(f"{row.product} is now judged by model {row.version}")
 
 
-def books(json_file: Json = None) -> None:
-    """Part accounting: triggered = captured = judged, by camera and session; what is missing, and where."""
-    from cli.accounts import show_books
-
-    raise typer.Exit(show_books(json_file))
-
-
 def doctor(
     settings: Annotated[bool, typer.Option("--settings", help="List every setting with its value.")] = False,
     json_file: Json = None,
@@ -103,7 +96,6 @@ def doctor(
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    app.command()(books)
     app.command()(doctor)
     app.add_typer(db, name="db")
     app.add_typer(models_app, name="models")

@@ -78,6 +78,12 @@ def since(connection: Connection, start: datetime, *, most: int = 200) -> list[A
     return [_alert(row) for row in connection.execute(wanted)]
 
 
+def of(connection: Connection, numbers: Collection[int]) -> list[Alert]:
+    """The alerts of these numbers, oldest first."""
+    wanted = select(alerts).where(alerts.c.id.in_(list(numbers))).order_by(alerts.c.id)
+    return [_alert(row) for row in connection.execute(wanted)] if numbers else []
+
+
 def acknowledge(connection: Connection, number: int, *, who: str, note: str, now: datetime) -> Alert:
     """A person has seen an open alert; it stays open until its cause has gone. The first acknowledgement stands.
 
