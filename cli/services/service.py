@@ -105,6 +105,8 @@ class Service:
         return self.folder / "pid"
 
     def _spawn(self) -> None:
+        for ended in [number for number, child in _children.items() if child.poll() is not None]:
+            del _children[ended]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 self.command(), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
