@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from sqlalchemy import Connection
 
 from cli import parts
@@ -45,13 +44,14 @@ def show_books(since: str, cameras: Sequence[str], json_file: Path | None, *, by
         found = _minutes(connection, start or now - SHIFT, now, cameras)
         deadlines = {camera.name: camera.deadline_ms for camera in watching.in_line(connection)}
     sums = by_camera(found, now=now, deadlines=deadlines)
-    settled = {book.minute: book.minute <= settled_until(now, deadlines.get(book.camera, 0)) for book in found}
     if json_file:
         write_json(_values(whole, sums, found if by_minute else None), json_file)
     else:
-        out.print(_sessions(whole))
+        _sessions(whole).print()
         out.print()
-        out.print(_minute_table(found, settled) if by_minute else _cameras(sums))
+        settled = {book.camera: settled_until(now, deadlines.get(book.camera, 0)) for book in sums}
+        (_by_minute(found, settled) if by_minute else _cameras(sums)).print()
+        out.print()
         out.print(_sentence(whole, sums))
     return 1 if _wrong(whole, sums) else 0
 
@@ -78,58 +78,74 @@ def _values(whole: Books, sums: Sequence[CameraBook], found: Sequence[MinuteBook
     return values
 
 
-def _table(*left: str, right: Sequence[str]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in left:
-        table.add_column(name)
-    for name in right:
-        table.add_column(name, justify="right")
-    return table
+class _Table:
+    """Aligned columns that are never cut: a number that a person cannot read is worse than a long line."""
+
+    def __init__(self, *left: str, right: Sequence[str]) -> None:
+        self._left = len(left)
+        self._rows: list[tuple[str, list[str]]] = [("bold", [*left, *right])]
+
+    def add(self, *cells: str, style: str = "") -> None:
+        """A row, or with fewer cells than columns a remark below one."""
+        self._rows.append((style, list(cells)))
+
+    def print(self) -> None:
+        """On standard output."""
+        widths = [max(map(len, column)) for column in zip(*(r for _, r in self._rows if len(r) > 1), strict=True)]
+        for style, cells in self._rows:
+            pairs = zip(cells, widths, strict=False)
+            padded = [c.ljust(w) if n < self._left else c.rjust(w) for n, (c, w) in enumerate(pairs)]
+            out.print(escape("  ".join(padded if len(cells) > 1 else cells)), style=style or None, soft_wrap=True)
 
 
 _VERDICTS = [verdict.replace("_", " ").lower() for verdict in MachineVerdict]
 
 
-def _sessions(whole: Books) -> Table:
-    table = _table("camera", "session", "state", right=["triggered", "captured", "judged", *_VERDICTS, "lost"])
+def _sessions(whole: Books) -> _Table:
+    table = _Table("camera", "session", "state", right=["triggered", "captured", "judged", *_VERDICTS, "lost"])
     for book in whole.sessions:
-        table.add_row(*_session(book))
+        table.add(*_session(book), style="bold red" if book.lost else "")
         if book.gaps:
-            ranges = ", ".join(str(g.first) if g.first == g.last else f"{g.first}-{g.last}" for g in book.gaps)
-            table.add_row("", "", f"[red]missing: {ranges}[/]")
+            ranges = (str(gap.first) if gap.frames == 1 else f"{gap.first}-{gap.last}" for gap in book.gaps)
+            table.add(f"    missing: {', '.join(ranges)}", style="red")
     return table
 
 
 def _session(book: SessionBook) -> list[str]:
     counts = [book.triggered, book.captured, book.rows, *book.verdicts.values(), book.lost]
     state = (book.state or "no report") + ("" if book.settled else ", not settled")
-    return [escape(book.camera), str(book.session), state, *map(_number, counts)]
+    return [book.camera, str(book.session), state, *map(_number, counts)]
 
 
 _COUNTS = ["triggered", "captured", *_VERDICTS, "late"]
 
 
-def _cameras(sums: Sequence[CameraBook]) -> Table:
+def _cameras(sums: Sequence[CameraBook]) -> _Table:
     routes = _routes(book.routes for book in sums)
-    table = _table("camera", right=[*_COUNTS, *routes, "unrouted", "under way", "residual"])
+    table = _Table("camera", right=[*_COUNTS, *_words(routes), "unrouted", "under way", "residual"])
     for book in sums:
         counts = [book.triggered, book.captured, *book.verdicts.values(), book.late]
         gone = [book.routes.get(route, 0) if book.unrouted is not None else None for route in routes]
-        table.add_row(
-            escape(book.camera), *map(_number, [*counts, *gone, book.unrouted, book.under_way]), _red(book.residual)
-        )
+        numbers = [*counts, *gone, book.unrouted, book.under_way, book.residual]
+        table.add(book.camera, *map(_number, numbers), style="bold red" if book.residual or book.unrouted else "")
     return table
 
 
-def _minute_table(found: Sequence[MinuteBook], settled: Mapping[datetime, bool]) -> Table:
+def _by_minute(found: Sequence[MinuteBook], settled: Mapping[str, datetime]) -> _Table:
     routes = _routes(book.routes for book in found)
-    table = _table("minute", "camera", right=[*_COUNTS, *routes, "residual"])
+    table = _Table("minute", "camera", right=[*_COUNTS, *_words(routes), "residual"])
     for book in found:
         counts = [book.triggered, book.captured, *book.verdicts.values(), book.late]
-        gone = [book.routes.get(route) for route in routes]
-        residual = _red(book.residual) if settled[book.minute] else f"({book.residual})"
-        table.add_row(f"{book.minute:%Y-%m-%d %H:%M}", escape(book.camera), *map(_number, [*counts, *gone]), residual)
+        over = book.minute <= settled[book.camera]
+        cells = map(_number, [*counts, *(book.routes.get(route) for route in routes)])
+        residual = str(book.residual) if over else f"({book.residual})"
+        style = "bold red" if over and book.residual else ""
+        table.add(f"{book.minute:%Y-%m-%d %H:%M}", book.camera, *cells, residual, style=style)
     return table
+
+
+def _words(names: Sequence[str]) -> list[str]:
+    return [name.replace("_", " ").lower() for name in names]
 
 
 def _routes(of: Any) -> list[str]:
@@ -140,10 +156,6 @@ def _routes(of: Any) -> list[str]:
 
 def _number(count: int | None) -> str:
     return _NONE if count is None else str(count)
-
-
-def _red(count: int) -> str:
-    return f"[bold red]{count}[/]" if count else "0"
 
 
 def _sentence(whole: Books, sums: Sequence[CameraBook]) -> str:

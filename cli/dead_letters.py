@@ -47,7 +47,7 @@ def show_one(text: str, save: Path | None, json_file: Path | None) -> None:
     if save:
         save.parent.mkdir(parents=True, exist_ok=True)
         save.write_bytes(letter.value)
-        err.print(f"{len(letter.value)} bytes written to {escape(str(save))}")
+        err.print(f"{len(letter.value)} bytes written to {escape(str(save))}", soft_wrap=True)
     headers = {name: value.decode(errors="replace") for name, value in letter.headers}
     values = _without_value(letter)[1] | _state(place, _became([place]), set()) | {"headers": headers}
     if json_file:
