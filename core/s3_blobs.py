@@ -47,7 +47,7 @@ class S3Blobs:
         del durable  # what S3 has acknowledged is
         check_key(key)
         client = self._patient if len(data) > LARGE else self._quick
-        with self._translated(key):
+        with self._translated():
             client.put(key, data, use_multipart=False)
 
     def put_all(self, items: Sequence[Item]) -> None:
@@ -71,12 +71,12 @@ class S3Blobs:
 
     def get(self, key: str) -> bytes:
         """The blob. Raises BlobMissing, StoreUnavailable."""
-        with self._translated(_readable(key)):
+        with self._found(key):
             return self._quick.get(key).bytes().to_bytes()
 
     def size(self, key: str) -> int:
         """The blob's bytes, without reading it. Raises BlobMissing, StoreUnavailable."""
-        with self._translated(_readable(key)):
+        with self._found(key):
             return self._quick.head(key)["size"]
 
     def exists(self, key: str) -> bool:
@@ -95,13 +95,13 @@ class S3Blobs:
     def folders(self, prefix: str) -> list[str]:
         """The prefixes one part longer than `prefix`, in order. Raises ValueError for no prefix, StoreUnavailable."""
         check_key(prefix)
-        with self._translated(prefix):
+        with self._translated():
             return sorted(self._quick.list_with_delimiter(prefix)["common_prefixes"])
 
     def delete(self, key: str) -> None:
         """Remove the blob if it is there. Raises ValueError for no key, StoreUnavailable."""
         check_key(key)
-        with self._translated(key):
+        with self._translated():
             self._quick.delete([key])
 
     def delete_prefix(self, prefix: str) -> int:
@@ -109,7 +109,7 @@ class S3Blobs:
         check_key(prefix)
         removed = 0
         for page in self._pages(prefix):
-            with self._translated(prefix):
+            with self._translated():
                 self._quick.delete([key for key, _ in page])
             removed += len(page)
         return removed
@@ -131,31 +131,40 @@ class S3Blobs:
         """Keys and sizes below a prefix, page by page."""
         if prefix:
             check_key(prefix)
-        with self._translated(prefix):
+        with self._translated():
             for page in self._quick.list(prefix or None, chunk_size=_PAGE):
                 yield [(meta["path"], meta["size"]) for meta in page]
 
     @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
+    def _found(self, key: str) -> Iterator[None]:
+        """For reads of a key that may come from a URL: what is not there is missing."""
+        try:
+            check_key(key)
+        except ValueError as problem:
+            raise BlobMissing(f"no blob {key[:200]!r}: {problem}") from problem
+        with self._translated():
+            try:
+                yield
+            except FileNotFoundError as problem:
+                if "NoSuchBucket" in str(problem):
+                    raise
+                raise BlobMissing(f"no blob {key!r} in {self._place}") from problem
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
             self._look_for_bucket()
             yield
-        except FileNotFoundError as problem:
-            if "NoSuchBucket" in str(problem):
-                raise self._unavailable(problem) from problem
-            raise BlobMissing(f"no blob {key!r} in {self._place}") from problem
-        except exceptions.BaseError as problem:
-            raise self._unavailable(problem) from problem
+        except (exceptions.BaseError, FileNotFoundError) as problem:
+            said = str(problem).partition("\n\nDebug source")[0].removeprefix("Generic S3 error: ")
+            told = f"{self._place}: {_advice(said, self._place)}; it said: {said[:600]}"
+            raise StoreUnavailable(told) from problem
 
     def _look_for_bucket(self) -> None:
         """Once, before the first request: some servers would make a missing bucket at a put, in the wrong place."""
         if not self._bucket_seen:
             next(iter(self._quick.list("-", chunk_size=1)), None)
             self._bucket_seen = True
-
-    def _unavailable(self, problem: Exception) -> StoreUnavailable:
-        said = str(problem).partition("\n\nDebug source")[0].removeprefix("Generic S3 error: ")
-        return StoreUnavailable(f"{self._place}: {_advice(said, self._place)}; it said: {said[:600]}")
 
 
 def _advice(said: str, place: Place) -> str:
@@ -169,13 +178,6 @@ def _advice(said: str, place: Place) -> str:
             f"key may list, read, write and delete in bucket {place.bucket!r}"
         )
     return "it does not answer as it should; check that it runs, its disks, and FLAWLINE_BLOBS__URL"
-
-
-def _readable(key: str) -> str:
-    try:
-        return check_key(key)
-    except ValueError as problem:
-        raise BlobMissing(f"no blob {key[:200]!r}: {problem}") from problem
 
 
 def _credential(settings: BlobSettings) -> "S3Credential":

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from core.errors import SettingsInvalid
 
@@ -30,23 +30,22 @@ class Place:
 
 def place_of(url: str) -> Place:
     """Read `blobs.url`. Raises SettingsInvalid with a sentence about what is wrong in it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as problem:
+        raise _wrong(f"it cannot be read: {problem}") from problem
     if "@" in parts.netloc:
-        raise _wrong(url.replace(parts.netloc, "…"), "keys do not belong in it: set FLAWLINE_BLOBS__ACCESS_KEY and "
-                                                     "FLAWLINE_BLOBS__SECRET_KEY_FILE")  # fmt: skip
+        raise _wrong("keys do not belong in it: set FLAWLINE_BLOBS__ACCESS_KEY and FLAWLINE_BLOBS__SECRET_KEY_FILE")
     if not _BUCKET.fullmatch(parts.netloc):
-        raise _wrong(url, f"{parts.netloc!r} is no name of a bucket: 3 to 63 of a-z, 0-9, . and -")
+        raise _wrong(f"{parts.netloc!r} is no name of a bucket: 3 to 63 of a-z, 0-9, . and -")
     prefix = parts.path.strip("/")
     if prefix and not _is_prefix(prefix):
-        raise _wrong(url, f"{prefix!r} is no prefix: letters, digits, _ . - between slashes")
-    words = _words(url, parts)
+        raise _wrong(f"{prefix!r} is no prefix: letters, digits, _ . - between slashes, at most 100")
+    words = _words(parts.query)
     return Place(
-        parts.netloc,
-        prefix,
-        _endpoint(url, words.get("endpoint", "")),
-        words.get("region", _REGION),
+        parts.netloc, prefix, _endpoint(words.get("endpoint", "")), words.get("region", _REGION),
         words.get("ca_file", ""),
-    )
+    )  # fmt: skip
 
 
 def _is_prefix(prefix: str) -> bool:
@@ -55,20 +54,20 @@ def _is_prefix(prefix: str) -> bool:
     )
 
 
-def _words(url: str, parts: SplitResult) -> dict[str, str]:
+def _words(query: str) -> dict[str, str]:
     try:
-        found = parse_qsl(parts.query, strict_parsing=True, keep_blank_values=True) if parts.query else []
+        found = parse_qsl(query, strict_parsing=True, keep_blank_values=True) if query else []
     except ValueError as problem:
-        raise _wrong(url, f"{parts.query!r} cannot be read: {problem}") from problem
+        raise _wrong("what follows its question mark cannot be read: write word=value, with & between") from problem
     words = dict(found)
     if unknown := sorted(set(words) - set(_WORDS)):
-        raise _wrong(url, f"it knows no {', '.join(unknown)}; there are {', '.join(_WORDS)}")
+        raise _wrong(f"it knows no {', '.join(unknown)}; there are {', '.join(_WORDS)}")
     if len(words) < len(found) or not all(words.values()):
-        raise _wrong(url, "each word after the question mark stands once, with a value")
+        raise _wrong("each word after the question mark stands once, with a value")
     return words
 
 
-def _endpoint(url: str, endpoint: str) -> str:
+def _endpoint(endpoint: str) -> str:
     if not endpoint:
         return ""
     try:
@@ -78,9 +77,9 @@ def _endpoint(url: str, endpoint: str) -> str:
     except ValueError:
         sound = False
     if not sound:
-        raise _wrong(url, f"its endpoint {endpoint!r} is no address: write http://host:port or https://host")
+        raise _wrong("its endpoint is no address: write endpoint=http://host:port or endpoint=https://host")
     return endpoint.rstrip("/")
 
 
-def _wrong(url: str, why: str) -> SettingsInvalid:
-    return SettingsInvalid(f"FLAWLINE_BLOBS__URL is {url!r}: {why}")
+def _wrong(why: str) -> SettingsInvalid:
+    return SettingsInvalid(f"FLAWLINE_BLOBS__URL: {why}")  # the URL is not repeated: it may hold a secret by mistake
