@@ -138,7 +138,7 @@ def _roles(storm: Storm, names: list[str]) -> list[Role]:
     supervised = "--supervised"
     workers = [f"inspection-{number}" for number in range(1, storm.workers + 1)]
     roles = [Role(name, ("worker", "inspection", "--name", name, supervised)) for name in workers]
-    roles += [Role(name, ("worker", name, supervised)) for name in ("books", "housekeeping")]
+    roles += [Role(name, ("worker", name, supervised)) for name in ("books", "housekeeping", "watch")]
     roles += [Role(f"capture {name}", ("worker", "capture", name, supervised), may_end=True) for name in names]
     random_passes = random.Random(storm.seed)  # noqa: S311 - a repeatable storm, not a secret
     for point in POINTS:

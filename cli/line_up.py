@@ -31,6 +31,7 @@ def roles_of(settings: Settings, line: Line, line_file: Path, *, dashboard: bool
         Role("inspection", inspection),
         Role("books", ("worker", "books", supervised)),
         Role("housekeeping", ("worker", "housekeeping", supervised)),
+        Role("watch", ("worker", "watch", supervised)),
     ]
     source = ("--line", str(line_file), supervised)
     first += [Role(f"gate {gate.name}", ("worker", "gate", gate.name, *source)) for gate in line.gate]
