@@ -107,7 +107,9 @@ class Inspector:
                     judgements[place] = judgement
         now = self._now()
         return [
-            in_time(one.frame, judgement, now) for one, judgement in zip(taken, judgements, strict=True) if judgement
+            replace(in_time(one.frame, judgement, now), at=now)
+            for one, judgement in zip(taken, judgements, strict=True)
+            if judgement
         ]
 
     def _judge_product(self, product: str, pictures: Sequence[Picture]) -> list[Judgement]:
@@ -188,7 +190,8 @@ class Inspector:
             frame=replace(frame, width=width, height=height), verdict=judgement.verdict, reason=judgement.reason,
             detail=judgement.detail, score=score, limits=by.limits if by else None,
             model_id=by.model.id if by else None, model_version=by.model.version if by else "",
-            recipe_version=by.recipe.version if by else None, inspected_at=self._now(), predict_ms=judgement.predict_ms,
+            recipe_version=by.recipe.version if by else None,
+            inspected_at=judgement.at or self._now(), predict_ms=judgement.predict_ms,
             worker=describe(by.predictor.fingerprint) if by else "", is_late=judgement.reason == NoVerdictReason.LATE,
             size=len(one.value), picture=kept.picture, thumb=kept.thumb, heat=kept.heat,
             heat_min=kept.heat_min, heat_max=kept.heat_max, regions=regions_of(judgement, (width, height)),

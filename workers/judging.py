@@ -15,7 +15,7 @@ MOST_REGIONS = 32  # per frame; the highest peaks
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How a frame was judged, and what by."""
+    """How a frame was judged, what by, and at what time (ns UTC): in time or late is told by that very time."""
 
     verdict: MachineVerdict
     reason: str = ""
@@ -24,6 +24,7 @@ class Judgement:
     by: Qualified | None = None
     predict_ms: float | None = None
     is_dead: bool = False
+    at: int = 0
 
 
 def refused(problem: BadFrame | None, *, is_dead: bool = False) -> Judgement:
