@@ -5,7 +5,52 @@ These reach into the client, which is therefore pinned below 3.1; the tests of t
 
 from typing import Any
 
+from kafka import errors
+from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+
 # ruff: noqa: SLF001 - the reason for this file
+
+
+REFUSALS = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
+
+
+class Network(KafkaNetClient):  # type: ignore[misc]
+    """A client's network that ends at the first refused password, and keeps the reason.
+
+    While a client is being made, kafka-python tries a wrong password again and again, and then says that it found no
+    broker.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        net = NetworkSelector(**options)
+        self.refusal: Exception | None = None
+        super().__init__(net=net, manager=_Connections(net, self._refused, **options))
+
+    def _refused(self, reason: Exception) -> None:
+        if self.refusal is None:
+            self.refusal = reason
+            self._manager.close()
+
+
+class _Connections(KafkaConnectionManager):  # type: ignore[misc]
+    """Tells of a password that is refused at the first connection."""
+
+    def __init__(self, net: Any, refused: Any, **options: Any) -> None:
+        super().__init__(net, **options)
+        self._refused = refused
+
+    def get_connection(self, node_id: Any, **options: Any) -> Any:
+        is_new = node_id not in self._conns
+        connection = super().get_connection(node_id, **options)
+        if is_new and self.cluster.is_bootstrap(node_id):
+            connection.init_future.add_errback(self._look_at)
+        return connection
+
+    def _look_at(self, problem: Exception) -> None:
+        if isinstance(problem, REFUSALS):
+            self._refused(problem)
 
 
 def stop_sending(producer: Any) -> None:
@@ -22,9 +67,12 @@ def join(consumer: Any, seconds: float) -> None:
     """Stay until the group is shared out, for so many seconds at most.
 
     A join that is answered between two polls is forgotten and begun anew: members that look in for a moment only
-    would share out the group for ever.
+    would share out the group for ever. And a leader that does not know the partitions yet shares out none, and need not
+    look again.
     """
     if is_joining(consumer):
+        for topic in consumer.subscription() or ():
+            consumer.partitions_for_topic(topic)
         consumer._coordinator.poll(timeout_ms=seconds * 1000)
 
 

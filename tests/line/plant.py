@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import parts
+from cli.services.plant import Services
 from core.broker.protocol import Lag
 from core.line import Camera, line_of
 from core.messages import CAMERAS, FRAMES, VERDICTS, FrameInspected
@@ -22,6 +24,7 @@ from core.records.books import Books, books
 from core.records.models import NewModel
 from core.settings import Settings
 from model.manifest import ModelLimits
+from tests.servers import unique
 from tests.workers.bench import picture, png, save_model
 from workers import bookkeeping, inspection
 
@@ -37,7 +40,12 @@ class Plant:
 
     @property
     def settings(self) -> Settings:
-        return Settings(data=self.data)
+        """As the processes read them from `environment`."""
+        groups: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for name, value in self.environment.items():
+            group, _, field_ = name.removeprefix("FLAWLINE_").lower().partition("__")
+            groups[group][field_] = value
+        return Settings.model_validate({"data": self.data, **groups})
 
     def start(self, *arguments: str, **more: str) -> "subprocess.Popen[bytes]":
         """`flawline ARGUMENTS` as a process of its own, on this folder; `more` are further environment variables."""
@@ -104,6 +112,16 @@ class Plant:
     def said(self) -> str:
         """What the processes wrote."""
         return (self.data / "processes.log").read_text(errors="replace")[-6000:]
+
+
+def on_servers(servers: Services, database_url: str) -> dict[str, str]:
+    """The environment of a line on the shared servers, with topics and pictures of its own."""
+    bucket, _, rest = servers["s3"].url.partition("?")
+    return servers.environment() | {
+        "FLAWLINE_BROKER__PREFIX": f"{unique()}.",
+        "FLAWLINE_DATABASE__URL": database_url,
+        "FLAWLINE_BLOBS__URL": f"{bucket}/{unique()}?{rest}",
+    }
 
 
 def until(plant: Plant, holds: Callable[[], bool], what: str) -> None:
