@@ -33,6 +33,7 @@ STOPPED = 143  # as a shell says it of SIGTERM: the source was not at its end, s
 def run_inspection(*, name: str, supervised: bool, ready: Path | None, load: "LoadModel | None" = None) -> None:
     """Judge frames until asked to stop. load: how model files are opened, where not as the settings say."""
     from workers.behind import Behind
+    from workers.frames import Bounds
     from workers.guard import CrashGuard
     from workers.inspection import GROUP, Inspector, Stores
     from workers.keeping import Keeper
@@ -54,7 +55,8 @@ def run_inspection(*, name: str, supervised: bool, ready: Path | None, load: "Lo
         shelf.refresh(at_once=True)
         keeper = Keeper(sample_share=settings.blobs.sample_share, all_heat=settings.blobs.heat == "all")
         stores = Stores(database, blobs, verdicts, signs.live)
-        inspector = Inspector(stores, shelf, keeper, max_pixels=settings.pictures.max_pixels, metrics=signs.metrics)
+        bounds = Bounds(settings.pictures.max_pixels, settings.database.keep_days)
+        inspector = Inspector(stores, shelf, keeper, bounds=bounds, metrics=signs.metrics)
         watch = Watch(CrashGuard(database, GROUP), signs, Behind(broker, FRAMES, GROUP, signs.metrics))
         worker = Worker(consumer, dead, inspector, stop=stop, watch=watch, pace=_pace(settings))
         if ready:

@@ -19,6 +19,7 @@ from model.pictures import PictureUnreadable, decode_picture
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
 AHEAD_NS = 5 * 60 * 10**9  # an edge clock that is further ahead than this is wrong
+DAY_NS = 86_400 * 10**9
 EARLIEST_NS = 1_577_836_800 * 10**9  # 2020: a camera that booted without a clock
 
 
@@ -38,14 +39,29 @@ class Taken:
     is_dead: bool = False
 
 
-def take(message: Message, *, blobs: BlobStore, max_pixels: int, now: Callable[[], int]) -> Taken:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is taken: pictures of at most `max_pixels`, captured at most `keep_days` ago; 0 = at any time since 2020.
+
+    Retention drops older rows, and a frame that came again after that would be judged and counted once more.
+    """
+
+    max_pixels: int
+    keep_days: float = 0
+
+    def are_past(self, captured_at: int, now: int) -> bool:
+        """Whether a frame of that time comes too late; both in ns UTC."""
+        return bool(self.keep_days) and captured_at < now - round(self.keep_days * DAY_NS)
+
+
+def take(message: Message, *, blobs: BlobStore, bounds: Bounds, now: Callable[[], int]) -> Taken:
     """Read a message; whatever is wrong with it becomes a value. `now` gives ns UTC.
 
     Raises StoreUnavailable when its picture lies in a store that is away. A picture that the gate refused is fetched
     too: it is the evidence.
     """
     try:
-        frame = identify(message, now=now())
+        frame = identify(message, bounds, now=now())
     except BadFrame as problem:
         return Taken(message, None, message.value, problem=problem, is_dead=True)
     if frame.no_verdict:
@@ -56,12 +72,12 @@ def take(message: Message, *, blobs: BlobStore, max_pixels: int, now: Callable[[
         if frame.gate:
             detail = frame.gate_detail or f"the image gate refused it: {frame.gate}"
             return replace(taken, problem=BadFrame(detail, InvalidReason(frame.gate)))
-        return replace(taken, picture=_picture(frame, taken.value, max_pixels))
+        return replace(taken, picture=_picture(frame, taken.value, bounds.max_pixels))
     except BadFrame as problem:
         return replace(taken, problem=problem, is_dead=True)
 
 
-def identify(message: Message, *, now: int) -> FrameCaptured:
+def identify(message: Message, bounds: Bounds, *, now: int) -> FrameCaptured:
     """The envelope of a frame that the books can take: its time is one at which it may have been captured.
 
     now: ns UTC. Raises NoIdentity for a time that is absurd, BadFrame as FrameCaptured.of does.
@@ -69,6 +85,11 @@ def identify(message: Message, *, now: int) -> FrameCaptured:
     frame = FrameCaptured.of(message.headers)
     if not EARLIEST_NS <= frame.captured_at <= now + AHEAD_NS:
         raise NoIdentity(f"{frame.id}: captured at {frame.captured_at} ns, now is {now}: the edge's clock is wrong")
+    if bounds.are_past(frame.captured_at, now):
+        raise NoIdentity(
+            f"{frame.id}: captured at {frame.captured_at} ns, more than {bounds.keep_days:g} days ago. Rows are kept no"
+            " longer (FLAWLINE_DATABASE__KEEP_DAYS): it came too late, or the edge's clock is wrong"
+        )
     if utc_of(frame.captured_at) < utc_of(frame.session) - BEFORE:
         raise NoIdentity(
             f"{frame.id}: captured at {frame.captured_at} ns, more than {BEFORE.days} day before its session began: the"

@@ -26,7 +26,7 @@ from core.records.inspections import Inspected
 from core.times import utc_of
 from core.verdicts import InvalidReason, MachineVerdict, NoVerdictReason
 from model.fixture import FixtureMismatch
-from workers.frames import Picture, Taken, identify, take
+from workers.frames import Bounds, Picture, Taken, identify, take
 from workers.judging import Judgement, in_time, late_by, refused, regions_of, scored, unjudged
 from workers.keeping import Evidence, Keeper, Kept
 from workers.runtime import Dead, Done, Outcome
@@ -49,12 +49,13 @@ class Stores:
 class Inspector:
     """Judges frames. Knows the books, the pictures and the models; knows no broker position."""
 
-    def __init__(self, stores: Stores, shelf: Shelf, keeper: Keeper, *, max_pixels: int,
+    def __init__(self, stores: Stores, shelf: Shelf, keeper: Keeper, *, bounds: Bounds,
                  metrics: Metrics | None = None, now: Callable[[], int] = time.time_ns) -> None:  # fmt: skip
         self._stores = stores
         self._shelf = shelf
         self._keeper = keeper
-        self._take = partial(take, blobs=stores.blobs, max_pixels=max_pixels, now=now)
+        self._bounds = bounds
+        self._take = partial(take, blobs=stores.blobs, bounds=bounds, now=now)
         self._metrics = metrics or Metrics()
         self._now = now
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
@@ -76,7 +77,7 @@ class Inspector:
     def give_up(self, message: Message, detail: str) -> Outcome:
         """NO_VERDICT for a frame that cannot be handled, without decoding or scoring it."""
         try:
-            frame = identify(message, now=self._now())
+            frame = identify(message, self._bounds, now=self._now())
             judgement = unjudged(NoVerdictReason.INTERNAL_ERROR, detail, is_dead=True)
             self._record([Taken(message, frame, message.value)], [judgement])
         except BadFrame as problem:

@@ -13,7 +13,7 @@ from core.errors import BadFrame, NoIdentity
 from core.file_blobs import FileBlobs
 from core.messages import FRAMES, CameraReported, FrameCaptured, FrameInspected, Headers
 from tests.fuzz.mutation import CASES, damaged
-from workers.frames import take
+from workers.frames import Bounds, take
 
 NONE = FileBlobs(Path("no-such-folder"))  # no picture lies there
 NOW = 1_795_000_000 * 10**9
@@ -34,7 +34,7 @@ REPORT = CameraReported(
 def read(headers: Headers) -> str:
     """What becomes of an envelope."""
     message = Message(Partition(FRAMES, 0), 0, "", b"no picture", headers, NOW)
-    taken = take(message, blobs=NONE, max_pixels=1000, now=lambda: NOW)
+    taken = take(message, blobs=NONE, bounds=Bounds(1000), now=lambda: NOW)
     assert taken.picture is None
     assert taken.problem is not None, "bytes that are no picture cannot be fit to be scored"
     return "known" if taken.frame else "a stranger" if isinstance(taken.problem, NoIdentity) else "unreadable"

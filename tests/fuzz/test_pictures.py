@@ -14,7 +14,7 @@ from core.file_blobs import FileBlobs
 from core.messages import FRAMES, FrameCaptured
 from model.pictures import PictureUnreadable, decode_picture
 from tests.fuzz.mutation import CASES, damaged
-from workers.frames import take
+from workers.frames import Bounds, take
 
 NONE = FileBlobs(Path("no-such-folder"))  # no picture lies there
 NOW = 1_795_000_000 * 10**9
@@ -68,6 +68,6 @@ def test_a_frame_with_a_damaged_picture_has_a_picture_or_a_problem() -> None:
         warnings.simplefilter("ignore")
         for offset, data in enumerate(damaged(GOOD, 2000, seed=7)):
             message = Message(Partition(FRAMES, 0), offset, "c", data, envelope, NOW)
-            taken = take(message, blobs=NONE, max_pixels=MOST_PIXELS, now=lambda: NOW)
+            taken = take(message, blobs=NONE, bounds=Bounds(MOST_PIXELS), now=lambda: NOW)
             assert (taken.picture is None) == (taken.problem is not None)
             assert taken.is_dead == (taken.problem is not None)

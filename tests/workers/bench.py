@@ -37,6 +37,7 @@ from model.model_file import save, sha256_of, tensors_of
 from model.networks import Networks, assemble
 from model.predictor import Predictor
 from model.runtimes import Fingerprint
+from workers.frames import Bounds
 from workers.inspection import GROUP, Inspector, Stores
 from workers.keeping import Keeper
 from workers.runtime import Pace, Worker
@@ -96,6 +97,7 @@ class Bench:
     blobs: BlobStore
     broker: MemoryBroker
     clock: Clock = field(default_factory=Clock)
+    bounds: Bounds = field(default_factory=lambda: Bounds(max_pixels=1_000_000))
     live: Live = field(default_factory=NoLive)
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -107,7 +109,7 @@ class Bench:
     def inspector(self, *, sample_share: float = 0.0, all_heat: bool = False) -> Inspector:
         keeper = Keeper(sample_share=sample_share, all_heat=all_heat)
         stores = Stores(self.database, self.blobs, self.broker.producer(), self.live)
-        return Inspector(stores, self.shelf(), keeper, max_pixels=1_000_000, metrics=self.metrics, now=self.clock)
+        return Inspector(stores, self.shelf(), keeper, bounds=self.bounds, metrics=self.metrics, now=self.clock)
 
     def worker(self, inspector: Inspector | None = None) -> Worker:
         consumer = self.broker.consumer(FRAMES, group=GROUP, member="one")

@@ -21,6 +21,7 @@ from model.manifest import ModelLimits
 from model.runtimes import Fingerprint
 from model.scorer import Scored
 from tests.workers.bench import NOW, SIDE, Bench, drain, frame, picture, png
+from workers.frames import Bounds
 from workers.keeping import is_sampled
 from workers.shelf import Qualified
 
@@ -179,6 +180,19 @@ def test_a_frame_from_an_edge_with_a_wrong_clock_is_rejected_and_counted(bench: 
     assert bench.rows() == []
     (rejected,) = bench.rejected()
     assert "clock is wrong" in rejected.detail
+    assert len(bench.dead()) == 1
+
+
+def test_a_frame_older_than_rows_are_kept_is_rejected_and_counted(bench: Bench) -> None:
+    bench.teach()
+    bench.bounds = Bounds(max_pixels=1_000_000, keep_days=2)
+    for seq, days in enumerate((1.9, 2.1)):
+        captured_at = NOW - round(days * 86_400 * 10**9)
+        bench.send(GOOD, frame(seq, GOOD, captured_at=captured_at, session=captured_at))
+    drain(bench.worker())
+    assert [row.seq for row in bench.rows()] == [0]
+    (rejected,) = bench.rejected()
+    assert "more than 2 days ago" in rejected.detail
     assert len(bench.dead()) == 1
 
 
