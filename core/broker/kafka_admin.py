@@ -16,7 +16,7 @@ from core.settings import BrokerSettings
 T = TypeVar("T")
 
 MOST_BATCH_BYTES = 5 << 20  # max.message.bytes; the producer refuses a record before the broker does
-REQUEST_SECONDS = 5.0
+REQUEST_SECONDS = 3.0
 PATIENCE_SECONDS = 5.0  # a coordinator that is just being elected answers within
 MILLISECOND = 10**6
 LONGEST_MS = 1 << 53
@@ -52,10 +52,10 @@ class KafkaAdmin:
             raise ValueError(f"no topic is called {topic!r} on the broker; there are {there}. {HOW_TO_MAKE}")
         return self._partitions[topic]
 
-    def counted(self, topics: Iterable[str]) -> dict[str, int]:
+    def counted(self, topics: Iterable[str], *, seconds: float = PATIENCE_SECONDS) -> dict[str, int]:
         """Partitions by topic, of those that are there, as the broker says now."""
         names = [self._full(topic) for topic in topics]
-        found = self._ask(lambda client: client.describe_topics(names)) if names else []
+        found = self._ask(lambda client: client.describe_topics(names), seconds=seconds) if names else []
         return {self._short(each["name"]): len(each["partitions"]) for each in found if not each["error_code"]}
 
     def names(self) -> list[str]:
@@ -117,9 +117,9 @@ class KafkaAdmin:
         return {member["group_instance_id"] for member in described[name]["members"] if member["group_instance_id"]}
 
     def missing(self, topics: Iterable[str]) -> list[str]:
-        """Those that are not on the broker."""
+        """Those that are not on the broker; asks once, for it is mostly asked when something has failed already."""
         wanted = set(topics)
-        return sorted(wanted - self.counted(wanted).keys())
+        return sorted(wanted - self.counted(wanted, seconds=0).keys())
 
     def close(self) -> None:
         """Let the client go; a later call makes another."""
@@ -229,7 +229,13 @@ class KafkaAdmin:
                     step[part] *= 4
         return {part: time * MILLISECOND for part, time in low.items()}
 
-    def _ask(self, question: Callable[[Any], T], *, but: tuple[type[Exception], ...] = ()) -> T:
+    def _ask(
+        self,
+        question: Callable[[Any], T],
+        *,
+        but: tuple[type[Exception], ...] = (),
+        seconds: float = PATIENCE_SECONDS,
+    ) -> T:
         """One call of the admin client, again while what fails may pass; the errors of `but` are the caller's."""
         what = f"Kafka at {self._settings.url}"
         with self._lock:
@@ -238,7 +244,7 @@ class KafkaAdmin:
                 self._client = open_client(KafkaAdminClient, self._settings, request_timeout_ms=patience)
             client = self._client
             try:
-                return patiently(lambda: question(client), what, seconds=PATIENCE_SECONDS, but=but)
+                return patiently(lambda: question(client), what, seconds=seconds, but=but)
             except (StoreUnavailable, SettingsInvalid):
                 self.close()  # what it remembers of the cluster may be wrong by now
                 raise

@@ -1,6 +1,7 @@
 """How a Kafka client is made: where to, by which certificates and password, and what its errors mean to us."""
 
 import logging
+import re
 import socket
 import ssl
 import time
@@ -8,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from kafka import errors
-from kafka.net.compat import KafkaNetClient
 from kafka.record import util as kafka_record
 
+from core.broker import kafka_quirks as quirks
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.settings import BrokerSettings, secret
 
@@ -18,9 +19,10 @@ T = TypeVar("T")
 
 SCHEME = "kafka://"
 DEFAULT_PORT = 9092
+ADDRESS = re.compile(r" *(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\])(:(?P<port>\d{1,5}))? *")
 OPEN_SECONDS = 5.0  # longest wait for a client to be made; who wants it calls again
 CONNECT_SECONDS = 1.0
-NOT_ALLOWED = (errors.SaslAuthenticationFailedError, errors.AuthorizationError, errors.UnsupportedSaslMechanismError)
+NOT_ALLOWED = (*quirks.REFUSALS, errors.AuthorizationError)
 
 
 def require_fast_crc(crc: Callable[..., int] | None = kafka_record.crc32c_c) -> None:
@@ -33,13 +35,10 @@ def require_fast_crc(crc: Callable[..., int] | None = kafka_record.crc32c_c) -> 
 
 def addresses(url: str) -> list[tuple[str, int]]:
     """The hosts and ports of `kafka://host:9092,host`. Raises SettingsInvalid."""
-    found = []
-    for part in url.removeprefix(SCHEME).rstrip("/").split(","):
-        host, _, port = part.strip().rpartition(":") if not part.strip().endswith("]") else (part.strip(), "", "")
-        host, port = (host, port) if host else (port, str(DEFAULT_PORT))
-        if not url.startswith(SCHEME) or not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
-            raise SettingsInvalid(f"FLAWLINE_BROKER__URL is {url!r}; write kafka://host:9092 or kafka://host:9092,host")
-        found.append((host.strip("[]"), int(port)))
+    parts = [ADDRESS.fullmatch(part) for part in url.removeprefix(SCHEME).rstrip("/").split(",")]
+    found = [(part["host"].strip("[]"), int(part["port"] or DEFAULT_PORT)) for part in parts if part]
+    if not url.startswith(SCHEME) or len(found) < len(parts) or not all(0 < port < 1 << 16 for _, port in found):
+        raise SettingsInvalid(f"FLAWLINE_BROKER__URL is {url!r}; write kafka://host:9092 or kafka://host:9092,host")
     return found
 
 
@@ -75,10 +74,11 @@ def open_client(make: Callable[..., T], settings: BrokerSettings, **more: Any) -
     told = connection(settings)
     quiet()
     check_reachable(settings)
-    opened: list[Any] = []
+    _check_tls(settings)
+    opened: list[quirks.Network] = []
 
-    def network(**options: Any) -> Any:
-        opened.append(KafkaNetClient(**options))
+    def network(**options: Any) -> quirks.Network:
+        opened.append(quirks.Network(**options))
         return opened[-1]
 
     try:
@@ -86,9 +86,8 @@ def open_client(make: Callable[..., T], settings: BrokerSettings, **more: Any) -
     except (errors.KafkaError, OSError) as problem:
         for client in opened:
             client.close()
-        if isinstance(problem, errors.KafkaTimeoutError):
-            _check_tls(settings)
-        raise meaning(problem, f"Kafka at {settings.url}") from problem
+        refusals = [client.refusal for client in opened if client.refusal is not None]
+        raise meaning(refusals[0] if refusals else problem, f"Kafka at {settings.url}") from problem
 
 
 def meaning(problem: Exception, what: str) -> StoreUnavailable | SettingsInvalid:

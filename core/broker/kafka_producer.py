@@ -109,8 +109,8 @@ class KafkaLogProducer(AbstractContextManager["KafkaLogProducer"]):
     def flush(self) -> None:
         """Return when all that was sent is acknowledged by every replica that must have it.
 
-        Waits for `send_seconds`, then raises StoreUnavailable: what is not acknowledged is kept and tried on. Raises
-        SettingsInvalid when Kafka refuses us.
+        Waits for `send_seconds`, then finds out why within some seconds and raises StoreUnavailable: what is not
+        acknowledged is kept and tried on. Raises SettingsInvalid when Kafka refuses us.
         """
         ends_at = time.monotonic() + self._settings.send_seconds
         while not self._is_empty():
