@@ -78,7 +78,7 @@ class GateLoop:
             withhold=gate.unqualified == "withhold", challenge_ns=int(gate.challenge_hours * 3600e9)
         )
         self._andon = Andon(gate)
-        self._session = around.utc()
+        self._session = self._begin_session()
         self._ledger = Ledger(journal, Run(gate, self._session))
         last_seq, owed = self._ledger.take_up()
         self._tracker = Tracker(rules_of(gate), self._permission, last=last_seq, owed=owed)
@@ -116,6 +116,12 @@ class GateLoop:
             notes={str(note): n for note, n in self._tracker.notes.items()},
             steps={str(step): n for step, n in self._tracker.steps.items()}, troubles=self._around.troubles(),
         )  # fmt: skip
+
+    def _begin_session(self) -> int:
+        """The start in ns UTC; later than every earlier one, wherever the clock was set meanwhile."""
+        session = max(self._around.utc(), (self._journal.recall("session") or 0) + 1)
+        self._journal.remember("session", session)
+        return session
 
     def _events(self, timeout: float) -> list[Event]:
         due = self._tracker.next_due

@@ -83,6 +83,18 @@ def test_the_next_start_gives_what_was_under_way_its_route_and_goes_on_counting(
     assert sessions[7] == sessions[8]
 
 
+def test_two_runs_never_share_an_identity_wherever_the_clock_was_set(path: Path) -> None:
+    sessions = []
+    for _ in range(3):
+        plant = Plant(path)  # each at the same wall time
+        plant.trigger(7)
+        plant.pass_time(1040)
+        sessions.append(plant.shown[-1].session)
+        plant.journal.close()
+    assert len(set(sessions)) == 3
+    assert sessions == sorted(sessions)
+
+
 def test_a_part_of_the_last_run_lends_its_verdict_to_nobody(path: Path) -> None:
     plant = Plant(path)
     plant.trigger(7)
