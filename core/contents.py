@@ -44,14 +44,12 @@ def contents(url: str) -> Contents:
 @contextmanager
 def snapshot(url: str) -> Iterator[Connection]:
     """One moment of the books, for reading that takes as long as it takes. Raises StoreUnavailable."""
-    engine = make_engine(url)
+    engine = make_engine(url, statement_seconds=0)
     reader = engine.execution_options(postgresql_readonly=True)
     if engine.dialect.name == "postgresql":
         reader = reader.execution_options(isolation_level="REPEATABLE READ")
     try:
         with available(engine, writes=False), reader.begin() as connection:
-            if engine.dialect.name == "postgresql":
-                connection.execute(text("SET LOCAL statement_timeout = 0"))
             yield connection
     finally:
         engine.dispose()

@@ -254,7 +254,8 @@ def _server(statement_ms: int, lock_ms: int) -> dict[str, Any]:
     settings = {
         "statement_timeout": statement_ms,
         "lock_timeout": lock_ms,
-        "idle_in_transaction_session_timeout": 60_000,  # a process that was stopped must not keep its locks for ever
+        # A process that was stopped must not keep its locks for ever; one that may take its time may also stand still.
+        "idle_in_transaction_session_timeout": 60_000 if statement_ms else 0,
         "timezone": "UTC",
         "datestyle": "ISO",
     }

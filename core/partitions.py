@@ -63,7 +63,7 @@ def _on_partitions(element: "captured_since", compiler: SQLCompiler, **options: 
 
 @compiles(captured_since, "sqlite")
 def _on_sqlite(_: "captured_since", __: SQLCompiler, **___: Any) -> str:
-    return "1 = 1"
+    return "1"
 
 
 def unnested(columns: Mapping[str, tuple[TypeEngine[Any], Sequence[Any]]]) -> TableValuedAlias:
@@ -122,7 +122,7 @@ def detach(database: Database, *, before: datetime) -> None:
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:number)"), turn):
             return
         for table in TABLES:
-            for name in connection.scalars(text(_HALF_DETACHED), {"parent": table}):
+            for name in connection.scalars(text(_HALF_DETACHED), {"parent": table}).all():
                 connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {name} FINALIZE"))
             for span in sorted(span for span in _spans(connection, table) if span.end <= before):
                 connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {_name(table, span)} CONCURRENTLY"))

@@ -142,6 +142,16 @@ def test_a_question_that_takes_too_long_is_ended(postgres_url: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize(("seconds", "most"), [(15, "16s"), (0, "0")])
+def test_who_may_take_its_time_may_also_stand_still(postgres_url: str, seconds: float, most: str) -> None:
+    engine = make_engine(postgres_url, busy_seconds=1, statement_seconds=seconds)
+    with engine.connect() as connection:
+        names = ("statement_timeout", "idle_in_transaction_session_timeout")
+        found = [connection.scalar(text(f"SELECT current_setting('{name}')")) for name in names]
+    engine.dispose()
+    assert found == [most, "1min" if seconds else "0"]
+
+
 def test_of_two_transactions_that_wait_for_each_other_ours_gives_way(postgres_url: str) -> None:
     with open_database(postgres_url, busy_seconds=30) as database:
         with database.writing() as connection:
