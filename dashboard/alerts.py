@@ -1,57 +1,34 @@
-"""What needs a person on the line, as sentences, loudest first. Pure: no I/O, no clock."""
+"""What needs a person on the line, as sentences, loudest first: the open alerts. Pure: no I/O, no clock."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from core.alarms import Severity
+from core.records import alerts as records
 from dashboard import figures, words
-from dashboard.drawing.counters import Account
 from dashboard.drawing.lists import Alert
 from dashboard.queries.waiting import Waiting
-from dashboard.states import Standing, State
 
 MOST = 4
-_TOGETHER = 2  # more cameras than this that are out are told as one
+SILENT_AFTER = timedelta(seconds=30)  # the watch looks every three
+_TOGETHER = 2  # more open alerts of one kind than this are told as one
+_TONES = {Severity.RED: "system", Severity.AMBER: "review", Severity.WHITE: "due"}
 
 
-def camera_alerts(standings: Iterable[tuple[str, Standing]]) -> list[Alert]:
-    """One for each camera that does not inspect or inspects badly, the loudest first; many that are out are one."""
-    named = list(standings)
-    out = [(name, standing) for name, standing in named if standing.state is State.NOT_INSPECTING]
-    poor = [_camera(name, standing) for name, standing in named if standing.state is State.DEGRADED]
-    return ([_many(out)] if len(out) > _TOGETHER else [_camera(*one) for one in out]) + poor
+def standing(found: Iterable[records.Alert], now: datetime) -> list[Alert]:
+    """The open alerts, the loudest first; many of one kind are one."""
+    groups: dict[tuple[str, str], list[records.Alert]] = {}
+    for alert in found:
+        groups.setdefault((alert.kind, alert.severity), []).append(alert)
+    return [told for group in groups.values() for told in _group(group, now)]
 
 
-def _many(out: Sequence[tuple[str, Standing]]) -> Alert:
-    first = out[0][1]
-    longest = max((standing.silent_for for _, standing in out if standing.silent_for is not None), default=None)
-    what = words.CAMERAS_DEAD.format(count=len(out), names=", ".join(name for name, _ in out))
-    return Alert("system", what, " ".join(part for part in (f"{first.why}.", first.parts, first.do) if part), longest)
-
-
-def _camera(name: str, standing: Standing) -> Alert:
-    means = " ".join(part for part in (f"{standing.why}.", standing.parts, standing.do) if part)
-    what = f"{name} does not inspect" if standing.state is State.NOT_INSPECTING else f"{name} inspects badly"
-    return Alert("system", what, means, standing.silent_for)
-
-
-def book_alerts(account: Account, rejected: int) -> list[Alert]:
-    """Parts that nothing accounts for, and messages that name no part."""
-    found = []
-    if account.unaccounted:
-        what = words.UNBALANCED.format(count=figures.count(account.unaccounted))
-        found.append(Alert("system", what, words.UNBALANCED_DO))
-    if rejected:
-        what = words.REJECTED_FRAMES.format(count=figures.count(rejected))
-        found.append(Alert("system", what, words.REJECTED_FRAMES_DO))
-    return found
-
-
-def model_alerts(products: Iterable[str], active: Iterable[str]) -> list[Alert]:
-    """Products on the line that no model judges."""
-    return [
-        Alert("system", words.NO_MODEL.format(product=product), words.NO_MODEL_DO.format(product=product))
-        for product in sorted(set(products) - set(active))
-    ]
+def watch_alert(looked_at: datetime | None, now: datetime) -> list[Alert]:
+    """Where nobody keeps the alerts, none of them can be trusted to be all."""
+    if looked_at is not None and now - looked_at <= SILENT_AFTER:
+        return []
+    age = None if looked_at is None else figures.since(looked_at, now)
+    return [Alert("system", words.NOBODY_WATCHES, words.NOBODY_WATCHES_DO, age)]
 
 
 def review_alert(waiting: Waiting, now: datetime) -> list[Alert]:
@@ -66,5 +43,34 @@ def review_alert(waiting: Waiting, now: datetime) -> list[Alert]:
 
 
 def loudest(*groups: Sequence[Alert]) -> list[Alert]:
-    """The first few over all groups, in their order."""
-    return [alert for group in groups for alert in group][:MOST]
+    """The first few over all groups, in their order; how many more there are is told, never hidden."""
+    every = [alert for group in groups for alert in group]
+    if len(every) <= MOST:
+        return every
+    more = len(every) - MOST + 1
+    return [*every[: MOST - 1], Alert("due", words.MORE_ALERTS.format(count=more), words.MORE_ALERTS_DO)]
+
+
+def _group(group: Sequence[records.Alert], now: datetime) -> list[Alert]:
+    if len(group) <= _TOGETHER:
+        return [_one(alert, now) for alert in group]
+    first = group[0]
+    names = ", ".join(alert.subject for alert in group if alert.subject)
+    what = words.ALIKE.format(count=len(group), what=first.what, names=names)
+    oldest = min(alert.raised_at for alert in group)
+    return [Alert(_tone(first), what, f"{first.why} {first.action}", figures.since(oldest, now), _code(first))]
+
+
+def _one(alert: records.Alert, now: datetime) -> Alert:
+    means = f"{alert.why} {alert.action}"
+    seen = words.SEEN_BY.format(who=alert.acknowledged_by) if alert.acknowledged_by else ""
+    code = " · ".join(part for part in (_code(alert), seen) if part)
+    return Alert(_tone(alert), alert.what, means, figures.since(alert.raised_at, now), code)
+
+
+def _code(alert: records.Alert) -> str:
+    return f"{alert.kind} · {alert.owner}"
+
+
+def _tone(alert: records.Alert) -> str:
+    return _TONES.get(Severity(alert.severity), "system")

@@ -8,13 +8,15 @@ from time import monotonic
 from sqlalchemy import Connection
 
 from core.errors import SettingsInvalid, StoreUnavailable
-from core.records.books import Books, books
+from core.records import alerts as records
 from core.records.inspections import Inspected
-from dashboard import alerts
+from dashboard import alerts, words
+from dashboard.accounts import Accounts
 from dashboard.drawing import counters, lists, notes, tiles, topbar
+from dashboard.drawing.books import held_books
 from dashboard.drawing.strip import LENGTH
 from dashboard.markup import Html
-from dashboard.queries import cameras, counts, frames, models, waiting
+from dashboard.queries import accounts, cameras, counts, frames, models, waiting
 from dashboard.shifts import day_start, shift_at
 from dashboard.states import Signs, Standing, camera_standing, line_standing, pace
 from dashboard.stores import Kept, Stores
@@ -22,6 +24,7 @@ from dashboard.stores import Kept, Stores
 FAST, SLOW, SLOWEST, NEVER_CHANGES = 0.4, 2.0, 5.0, 3600.0  # seconds that a value may be old
 REJECTS = 16
 COMPACT_ABOVE = 4
+MOST_GAPS = 8
 _COLUMNS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 3, 6: 3, 7: 4, 8: 4}
 Slots = dict[str, str]
 
@@ -102,15 +105,31 @@ class Live:
         slots: Slots = {"top": topbar.top_bar(standing, running, now), "lost": notes.server_silent()}
         if not seen:
             return Page(slots | {"counters": "", "rejects": "", "attention": "", "tile:note": notes.empty_line()})
-        accounts = self._kept.get(("books", today), SLOWEST, lambda: books(connection, now=now, since=start))
-        figures = self._kept.get(("counts", today), FAST, lambda: self._tally(connection, start, now, seen, accounts))
+        limits = {one.row.name: one.row.deadline_ms for one in seen}
+        account = self._kept.get(("books", today), SLOWEST, lambda: accounts.since(connection, start, now, limits))
+        figures = self._kept.get(("counts", today), FAST, lambda: self._tally(connection, start, now, seen, account))
         slots["counters"] = counters.counters(figures, now)
         rejected = frames.rejects(connection, start, most=REJECTS)
         slots["rejects"] = lists.last_rejects(rejected, now)
-        slots["attention"] = lists.attention(_alerts(seen, figures, accounts.rejected, active, now))
+        waits = alerts.review_alert(figures.waiting, now)
+        slots["attention"] = lists.attention(self._alerts(connection, waits, now))
         compact = len(seen) > COMPACT_ABOVE
-        slots |= {f"tile:{one.row.name}": _tile(one, accounts, now, compact=compact) for one in seen}
+        slots |= {f"tile:{one.row.name}": _tile(one, account, now, compact=compact) for one in seen}
         return Page(slots, len(seen))
+
+    def books(self, *, camera: str = "", today: bool = False) -> Html:
+        """Each camera's account with its gaps, or that of one camera. Raises StoreUnavailable, SettingsInvalid."""
+        now = self._clock()
+        start = day_start(now) if today else shift_at(now).start
+        with self._stores.reading() as connection:
+            line = [row for row in cameras.in_line(connection) if camera in {"", row.name}]
+            limits = {row.name: row.deadline_ms for row in line}
+            found = accounts.since(connection, start, now, limits, most_gaps=MOST_GAPS)
+        return held_books(found, [row.name for row in line], words.PARTS_DAY if today else words.PARTS_SHIFT, now)
+
+    def _alerts(self, connection: Connection, waits: list[lists.Alert], now: datetime) -> list[lists.Alert]:
+        is_open = alerts.standing(records.standing(connection), now)
+        return alerts.loudest(alerts.watch_alert(records.marked(connection, records.WATCH), now), is_open, waits)
 
     def _workers(self) -> int | None:
         """The inspection workers that live; None where nobody knows."""
@@ -128,14 +147,14 @@ class Live:
         return _Seen(row, report, frame, bars, camera_standing(_signs(report, bars), now))
 
     def _tally(
-        self, connection: Connection, start: datetime, now: datetime, seen: list[_Seen], accounts: Books
+        self, connection: Connection, start: datetime, now: datetime, seen: list[_Seen], account: Accounts
     ) -> counters.Tally:
         deadlines = [one.row.deadline_ms for one in seen if one.row.deadline_ms > 0]
         return counters.Tally(
             counts=counts.since(connection, start),
             last_hour=counts.failed_since(connection, now - timedelta(hours=1)),
             waiting=self._kept.get("waiting", SLOW, lambda: waiting.tally(connection)),
-            account=account_of(accounts),
+            account=account.account(one.row.name for one in seen),
             p99_ms=self._kept.get(("p99", start), SLOW, lambda: counts.p99_ms(connection, start)),
             allowed_ms=min(deadlines, default=0),
             period=start,
@@ -156,8 +175,7 @@ def _signs(report: cameras.Report | None, bars: tuple[frames.Bar, ...]) -> Signs
     )
 
 
-def _tile(one: _Seen, accounts: Books, now: datetime, *, compact: bool) -> Html:
-    gaps = sum(book.lost for book in accounts.sessions if book.camera == one.row.name)
+def _tile(one: _Seen, account: Accounts, now: datetime, *, compact: bool) -> Html:
     value = tiles.Tile(
         camera=one.row.name,
         station=one.row.station,
@@ -167,30 +185,6 @@ def _tile(one: _Seen, accounts: Books, now: datetime, *, compact: bool) -> Html:
         verdicts=[bar.verdict for bar in reversed(one.bars)],
         pace=pace([bar.captured_at for bar in one.bars], now),
         reconnects=one.report.reconnects if one.report else 0,
-        gaps=gaps,
+        residual=account.unaccounted(one.row.name),
     )
     return tiles.tile(value, now, compact=compact)
-
-
-def _alerts(
-    seen: list[_Seen], tally: counters.Tally, rejected: int, active: dict[str, str], now: datetime
-) -> list[lists.Alert]:
-    return alerts.loudest(
-        alerts.camera_alerts((one.row.name, one.standing) for one in seen),
-        alerts.model_alerts((one.row.product for one in seen), active),
-        alerts.book_alerts(tally.account, rejected),
-        alerts.review_alert(tally.waiting, now),
-    )
-
-
-def account_of(found: Books) -> counters.Account:
-    """The sums that the page shows of the books."""
-    captured = [book.captured for book in found.sessions if book.captured is not None]
-    return counters.Account(
-        captured=sum(captured) if captured else None,
-        judged=sum(book.rows for book in found.sessions),
-        under_way=sum(book.pending for book in found.sessions if not book.settled),
-        unaccounted=found.lost,
-        missing=sum(book.lost for book in found.sessions),
-        duplicates=found.duplicates,
-    )

@@ -36,6 +36,7 @@ def routes(stores: Stores, live: Live) -> list[Route]:
     return [
         Route("/api/health", _health(stores)),
         Route("/api/line.json", _line(live)),
+        Route("/api/books.json", _books(live)),
         Route("/api/img/{key:path}", _image(stores)),
         Route("/api/heat/{camera}/{session}/{seq}.png", _heat(stores)),
         Route("/api/part/{camera}/{session}/{seq}.json", _part(stores)),
@@ -63,6 +64,18 @@ def _line(live: Live) -> Endpoint:
         return JSONResponse(live.page(today=today).document(), headers=_FRESH)
 
     return line
+
+
+def _books(live: Live) -> Endpoint:
+    def books(request: Request) -> Response:
+        today = request.query_params.get("period") == "today"
+        try:
+            html = live.books(camera=request.query_params.get("camera", ""), today=today)
+        except FlawlineError as problem:
+            return _refused(503, str(problem))
+        return JSONResponse({"html": html}, headers=_FRESH)
+
+    return books
 
 
 def _image(stores: Stores) -> Endpoint:

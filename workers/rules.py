@@ -78,7 +78,7 @@ def _cameras(facts: Facts) -> Iterator[Cause]:
                 why = f"It has never reported. {REJECTED}"
                 yield _lost(camera, "has not been started", why, "Start its capture process: flawline up.")
         elif newest.state == "LOST":
-            why = f"{newest.detail or 'It does not answer'}; it is being tried again. {REJECTED}"
+            why = f"{_capital(newest.detail or 'it does not answer')}; it is being tried again. {REJECTED}"
             yield _lost(camera, "is lost", why, "Check power and cable at the camera.")
         elif newest.state != "ENDED" and facts.now - newest.reported_at > SILENT_AFTER:
             why = f"Its capture process has not reported for {span(facts.now - newest.reported_at)}. {REJECTED}"

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from core.statistics import Share
 from dashboard import figures, words
-from dashboard.markup import Child, Html, div, join
+from dashboard.markup import Child, Html, div, join, tag
 from dashboard.queries.counts import Counts
 from dashboard.queries.waiting import Waiting
 from dashboard.shifts import day_start
@@ -19,6 +19,7 @@ class Account:
     judged: int | None = None
     under_way: int = 0
     unaccounted: int | None = None
+    by_camera: tuple[tuple[str, int], ...] = ()  # those of which any are
     missing: int | None = None
     duplicates: int | None = None
 
@@ -56,14 +57,25 @@ def counters(tally: Tally, now: datetime) -> Html:
               tone="system" if counts.n_invalid or counts.n_no_verdict else ""),
         _card(words.FAIL_RATE, figures.percent(fails.value), figures.between(fails)),
         _card(words.IN_TIME, in_time, _latency(tally)),
-        _card(words.BOOKS, figures.count(tally.account.unaccounted), words.UNACCOUNTED,
-              tone="system" if tally.account.unaccounted else ""),
+        _books(tally.account, today=tally.period == day_start(now)),
         _gaps(tally.account),
     )  # fmt: skip
 
 
 def _card(label: str, value: Child, below: str, *, tone: str = "") -> Html:
     return div("card figure", div("label", label), div(f"value {tone}".strip(), value), div("label", below))
+
+
+def _books(account: Account, *, today: bool) -> Html:
+    """Press it for each camera's account."""
+    names = " · ".join(f"{name} {figures.count(count)}" for name, count in account.by_camera)
+    tone = "value system" if account.unaccounted else "value"
+    shown = (div("label", words.BOOKS), div(tone, figures.count(account.unaccounted)))
+    period = "today" if today else "shift"
+    return tag(
+        "button", *shown, div("label", names or words.UNACCOUNTED), class_="card figure", type="button",
+        data_hold=f"/api/books.json?period={period}", title=words.BOOKS_HINT,
+    )  # fmt: skip
 
 
 def _balance(tally: Tally) -> str:

@@ -14,12 +14,16 @@ from dashboard.queries.frames import Frame
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What happened, what it means for the parts, what to do; `seconds` since it began, None where unknown."""
+    """What happened, what it means for the parts, what to do; `seconds` since it began, None where unknown.
+
+    `code` is its kind and whose it is, in grey.
+    """
 
     tone: str
     what: str
     means: str
     seconds: float | None = None
+    code: str = ""
 
 
 def last_rejects(frames: Sequence[Frame], now: datetime) -> Html:
@@ -52,7 +56,8 @@ def attention(alerts: Sequence[Alert]) -> Html:
 
 def _alert(alert: Alert) -> Html:
     age = None if alert.seconds is None else span("muted", figures.clock(alert.seconds))
-    said = div("grow", tag("b", alert.what), div("muted", alert.means))
+    code = span("faint code", alert.code) if alert.code else None
+    said = div("grow", tag("b", alert.what), div("muted", alert.means, title=alert.means), code)
     return div("alert", shape(alert.tone, 18), said, age)
 
 

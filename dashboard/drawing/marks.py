@@ -10,6 +10,8 @@ _SHAPES = {
     "review": '<path d="M8 1l7 7-7 7-7-7z" fill="currentColor"/>',
     "fail": '<path d="M8 1.5L15.2 14H.8z" fill="currentColor"/>',
     "system": '<path d="M3 3l10 10M13 3L3 13" stroke="currentColor" stroke-width="2.6"/>',
+    "due": '<circle cx="8" cy="8" r="6.2" fill="none" stroke="currentColor" stroke-width="1.6"/>'
+    '<path d="M8 4.6v4l2.4 1.6" fill="none" stroke="currentColor" stroke-width="1.6"/>',
     "stopped": '<rect x="3" y="3" width="10" height="10" rx="1.5" fill="currentColor"/>',
 }
 _TONES = {

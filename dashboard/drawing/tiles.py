@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from core.verdicts import NoVerdictReason
 from dashboard import figures, words
@@ -19,7 +20,9 @@ _SYSTEM_WORDS = {State.NOT_INSPECTING: "system", State.STOPPED: "stopped"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """What a tile shows. `verdicts` oldest first; `pace` in parts per second; `gaps` None if unknown."""
+    """What a tile shows. `verdicts` oldest first; `pace` in parts per second; `residual`: parts that nobody can
+    account for, None if unknown.
+    """
 
     camera: str
     station: str
@@ -29,7 +32,7 @@ class Tile:
     verdicts: Sequence[str]
     pace: float | None
     reconnects: int
-    gaps: int | None
+    residual: int | None
 
 
 def tile(value: Tile, now: datetime, *, compact: bool) -> Html:
@@ -120,9 +123,11 @@ def _foot(value: Tile, *, compact: bool) -> Html:
     else:
         limits = (None, None) if frame is None else (frame.t_lo, frame.t_hi)
         bar = div("noscore muted", _limits(*limits))
-    counted = None
-    if value.gaps is not None:
-        counted = span("system" if value.gaps else "", words.GAPS.format(gaps=figures.count(value.gaps)))
+    counted = tag(
+        "button", words.RESIDUAL_OF.format(count=figures.count(value.residual)),
+        class_="system" if value.residual else None,
+        data_hold=f"/api/books.json?camera={quote(value.camera, safe='')}", title=words.BOOKS_HINT, type="button",
+    )  # fmt: skip
     length = min(LENGTH, len(value.verdicts))
     return tag(
         "footer", bar, verdict_strip(value.verdicts),

@@ -13,17 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from core.blobs import Kind, frame_key
+from core.alarms import Cause, Kind
+from core.blobs import Kind as BlobKind
+from core.blobs import frame_key
 from core.database import Database, open_database
 from core.file_blobs import FileBlobs
 from core.line import Camera, line_of
 from core.messages import CameraReported, FrameCaptured, FrameId
 from core.recipes import Recipe
-from core.records import inspections, line, models, recipes, sessions
+from core.records import alerts, inspections, line, minutes, models, recipes, sessions
 from core.records.inspections import Inspected, RegionRow
 from core.settings import BlobSettings, DashboardSettings, DatabaseSettings, Settings
 from core.times import ns_of
 from core.verdicts import Limits, MachineVerdict, ModelState
+from ingest.minutes import MinuteCounts
 from ingest.simulator.parts import CameraFault, SimulatedPart
 from ingest.simulator.simulator import Simulator
 from migrations.upgrade import upgrade
@@ -85,11 +88,25 @@ class Plant:
     cameras: tuple[Camera, ...]
     began: datetime
     counted: dict[str, int] = field(default_factory=dict)
+    minutes: dict[str, MinuteCounts] = field(default_factory=dict)
+
+    def take(self, camera: Camera, captured_at: int) -> None:
+        """The capture side counts a part and its picture."""
+        counts = self.minutes.setdefault(camera.name, MinuteCounts())
+        counts.trigger(captured_at)
+        counts.capture(captured_at)
+
+    def watch(self, *causes: Cause, at: datetime) -> None:
+        """The watch looks, and sees these causes."""
+        with self.database.writing() as connection:
+            alerts.keep(connection, causes, looked_at=frozenset(Kind), now=at)
+            alerts.mark(connection, alerts.WATCH, now=at)
 
     def add(self, camera: Camera, verdict: MachineVerdict, at: datetime, *, variant: int = 0) -> FrameId:
         """One more part of a camera, judged 120 ms after its capture."""
         seq = self.counted.get(camera.name, 0)
         self.counted[camera.name] = seq + 1
+        self.take(camera, ns_of(at))
         row = _row(self, camera, verdict, ns_of(at), seq, variant)
         with self.database.writing() as connection:
             inspections.record(connection, [row])
@@ -101,9 +118,11 @@ class Plant:
         told = CameraReported(
             camera=camera.name, station=camera.station, product=camera.product, session=ns_of(self.began), state=state,
             detail=detail, triggered=count, captured=count, reconnects=0, reported_at=ns_of(at),
+            minutes=self.minutes.setdefault(camera.name, MinuteCounts()).newest(),
         )  # fmt: skip
         with self.database.writing() as connection:
             sessions.report(connection, told)
+            minutes.count(connection, [told])
 
 
 def settings_in(folder: Path, *, port: int = 0, theme: Theme = "auto", database: str = "") -> Settings:
@@ -132,7 +151,16 @@ def plant(settings: Settings, *, cameras: int = 4, now: datetime | None = None, 
         for product in dict.fromkeys(camera.product for camera in named):
             register_models(connection, product, moment)
     _history(made, moment, parts)
+    made.watch(at=moment)
     return made
+
+
+def lost(camera: str) -> Cause:
+    """The cause that the watch sees when a camera is lost."""
+    return Cause(
+        kind=Kind.CAMERA_LOST, subject=camera, what=f"{camera} is lost",
+        why="no answer on the network; it is being tried again. Its parts are rejected.",
+        do="Check power and cable at the camera.")  # fmt: skip
 
 
 NAMES_PRODUCT = (0, 1, 2, 0, 1, 2, 0, 1)
@@ -173,6 +201,7 @@ def _history(made: Plant, now: datetime, parts: int) -> None:
         rows = []
         for n in range(parts):
             at = now - timedelta(seconds=(parts - 1 - n) * 0.5)
+            made.take(camera, ns_of(at))
             rows.append(_row(made, camera, _verdict(float(rng.random()), n, parts, place), ns_of(at), n, n))
         made.counted[camera.name] = parts
         with made.database.writing() as connection:
@@ -196,8 +225,9 @@ def _row(made: Plant, camera: Camera, verdict: MachineVerdict, at: int, seq: int
     )  # fmt: skip
     judged = verdict in (P, F, R)
     score = {P: shot.score, R: 0.54, F: shot.score}.get(verdict)
-    kinds = {"picture": None if verdict is P else Kind.FRAME, "thumb": Kind.RING if verdict is P else Kind.THUMB,
-             "heat": Kind.HEAT if verdict in (F, R) else None}  # fmt: skip
+    kinds = {"picture": None if verdict is P else BlobKind.FRAME,
+             "thumb": BlobKind.RING if verdict is P else BlobKind.THUMB,
+             "heat": BlobKind.HEAT if verdict in (F, R) else None}  # fmt: skip
     bytes_of = {"picture": shot.jpeg, "thumb": shot.small, "heat": shot.heat}
     keys = {name: kind and _put(made.settings, frame, kind, bytes_of[name]) for name, kind in kinds.items()}
     return Inspected(
@@ -217,8 +247,8 @@ def _regions(shot: Shot, score: float | None) -> tuple[RegionRow, ...]:
     return (RegionRow(x=x, y=y, width=width, height=height, area=area, peak=score, mean=score * 0.8),)
 
 
-def _put(settings: Settings, frame: FrameCaptured, kind: Kind, data: bytes) -> str:
-    key = frame_key(kind, frame.id, frame.captured_at, "png" if kind is Kind.HEAT else "jpg")
+def _put(settings: Settings, frame: FrameCaptured, kind: BlobKind, data: bytes) -> str:
+    key = frame_key(kind, frame.id, frame.captured_at, "png" if kind is BlobKind.HEAT else "jpg")
     FileBlobs(settings.blobs_path).put(key, data, durable=False)
     return key
 
@@ -237,6 +267,7 @@ class Feeder(threading.Thread):
         while not self._stop_asked.wait(self._every):
             self._turn += 1
             now = datetime.now(UTC)
+            self._made.watch(*map(lost, self._lost), at=now)
             for place, camera in enumerate(self._made.cameras):
                 if camera.name in self._lost:
                     self._made.report(camera, now, state="LOST", detail="no answer on the network, try 4")

@@ -102,9 +102,32 @@ def test_a_lost_camera_loses_its_picture_and_is_the_loudest(browser: Browser, ad
         expect(lost).to_contain_text("Its parts are rejected.")
         expect(lost.locator("img")).to_have_count(0)
         expect(page.locator(".chip.state")).to_contain_text("DEGRADED · 1 of 4 cameras out")
-        expect(page.locator(".alert").first).to_contain_text(f"{LOST} does not inspect")
+        expect(page.locator(".alert").first).to_contain_text(f"{LOST} is lost")
+        expect(page.locator(".alert").first).to_contain_text("CAMERA_LOST · technician")
         size = lost.locator(".word").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
         assert size >= 34
+
+
+def test_the_books_open_beside_the_wall_from_the_card_and_from_a_tile(
+    browser: Browser, address: str, running: Plant
+) -> None:
+    show_cameras(running, 4)
+    with looking(browser, address) as watched:
+        page = watched.open()
+        held = page.locator(".held")
+        page.locator("button.figure").click()
+        expect(held.locator("table.books tbody tr")).to_have_count(4, timeout=PATIENT)
+        expect(held).to_contain_text("Triggered")
+        page.wait_for_timeout(700)
+        watched.shoot("books-4-dark")
+        tiles = [tile.bounding_box() for tile in page.locator(".tile").all()]
+        place = held.bounding_box()
+        assert place is not None
+        assert all(box is not None and box["x"] + box["width"] <= place["x"] for box in tiles)
+        page.keyboard.press("Escape")
+        expect(held).to_be_hidden()
+        page.locator(".tile[data-camera=ring-top] footer button").click()
+        expect(held.locator("table.books tbody tr")).to_have_count(1)
 
 
 def test_the_wall_lives_and_nothing_jumps(browser: Browser, address: str, running: Plant) -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from core.messages import FrameId
 from core.verdicts import MachineVerdict
 from dashboard import live, words
-from dashboard.alerts import book_alerts, camera_alerts, loudest, model_alerts, review_alert
 from dashboard.drawing import lists, scorebar, tiles
 from dashboard.drawing.counters import Account, Tally, counters
 from dashboard.drawing.marks import tone_of, verdict_mark
@@ -47,7 +46,7 @@ def read(html: str) -> str:
 def a_tile(frame: Frame | None = FRAME, standing: Standing | None = None) -> Tile:
     return Tile(
         camera="ring-top", station="station-1", product="ring", standing=standing or Standing(State.RUNNING),
-        frame=frame, verdicts=["PASS", "FAIL"], pace=8.0, reconnects=0, gaps=0,
+        frame=frame, verdicts=["PASS", "FAIL"], pace=8.0, reconnects=0, residual=0,
     )  # fmt: skip
 
 
@@ -80,7 +79,7 @@ def test_nothing_from_the_books_breaks_out_of_a_page(text: str) -> None:
         tile(replace(a_tile(frame), camera=evil), NOW, compact=False)
         + tile(a_tile(frame, standing), NOW, compact=True)
         + lists.held_part(frame, NOW) + lists.last_rejects([frame], NOW)
-        + lists.attention(camera_alerts([(evil, standing)])) + note(evil, evil, detail=evil)
+        + lists.attention([lists.Alert(evil, evil, evil, 3, evil)]) + note(evil, evil, detail=evil)
         + top_bar(Standing(State.DEGRADED, evil), Running((evil,), (evil,)), NOW)
     )  # fmt: skip
     assert "<script" not in drawn
@@ -178,7 +177,7 @@ def test_a_picture_that_was_not_kept_is_said_not_faked() -> None:
 
 def test_a_running_tile_says_verdict_age_pace_and_books() -> None:
     said = read(tile(a_tile(), NOW, compact=False))
-    assert said == "ring-top 8.0 / s · excellent FAIL 1.0 s review fail last 2 parts gaps 0"
+    assert said == "ring-top 8.0 / s · excellent FAIL 1.0 s review fail last 2 parts residual 0"
 
 
 @pytest.mark.parametrize("state", [State.NOT_INSPECTING, State.STOPPED])
@@ -196,9 +195,13 @@ def test_an_old_picture_is_marked_old() -> None:
     assert 'class="tile idle"' in drawn
 
 
-def test_gaps_are_coloured_only_where_there_are_some() -> None:
-    assert '<span class="system">gaps 2</span>' in tile(replace(a_tile(), gaps=2), NOW, compact=False)
-    assert "gaps" not in tile(replace(a_tile(), gaps=None), NOW, compact=False)
+@pytest.mark.parametrize(("residual", "said", "tone"), [(0, "0", ""), (2, "2", ' class="system"'), (None, "–", "")])
+def test_a_residual_is_coloured_only_where_there_is_one_and_opens_the_books(
+    residual: int | None, said: str, tone: str
+) -> None:
+    drawn = tile(replace(a_tile(), camera="a/b", residual=residual), NOW, compact=False)
+    assert f"residual {said}</button>" in drawn
+    assert f'<button{tone} data-hold="/api/books.json?camera=a%2Fb"' in drawn
 
 
 @pytest.mark.parametrize(("reconnects", "word"), [(0, "excellent"), (2, "fair"), (3, "poor")])
@@ -240,30 +243,13 @@ def test_books_that_do_not_balance_are_coloured() -> None:
     account = Account(captured=12, judged=9, unaccounted=3, missing=3, duplicates=0)
     drawn = counters(a_tally(account, Counts(9, 9)), NOW)
     assert '<div class="value system">3</div>' in drawn
+    assert 'data-hold="/api/books.json?period=shift"' in drawn
     assert "of 12 captured" in read(drawn)
 
 
-def test_the_loudest_alert_comes_first() -> None:
-    standings = [
-        ("a", Standing(State.DEGRADED, "Slow")),
-        ("b", Standing(State.NOT_INSPECTING, "Silent", silent_for=41)),
-    ]
-    waiting = Waiting({"FAIL": 1}, {}, NOW - timedelta(seconds=30))
-    found = loudest(
-        camera_alerts(standings), model_alerts(["ring", "weave"], ["ring"]), book_alerts(Account(unaccounted=2), 3),
-        review_alert(waiting, NOW),
-    )  # fmt: skip
-    assert [alert.what for alert in found] == [
-        "b does not inspect", "a inspects badly", "weave has no active model", "2 parts are unaccounted for"
-    ]  # fmt: skip
-    assert review_alert(waiting, NOW)[0].what == words.ONE_WAITS
-    assert read(lists.attention([])) == f"{words.ATTENTION} {words.ALL_QUIET}"
-
-
-def test_many_cameras_that_are_out_are_one_alert() -> None:
-    standing = Standing(State.NOT_INSPECTING, "Silent", "Its parts are rejected.", silent_for=41)
-    found = camera_alerts([(name, standing) for name in "abc"])
-    assert [(alert.what, alert.seconds) for alert in found] == [("3 cameras do not inspect: a, b, c", 41)]
+def test_cameras_with_a_residual_are_named_on_the_card() -> None:
+    account = Account(captured=12, judged=9, unaccounted=5, by_camera=(("a", 3), ("b", 2)), missing=0, duplicates=0)
+    assert "Books 5 a 3 · b 2" in read(counters(a_tally(account, Counts(9, 9)), NOW))
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_camera_that_never_reported_is_lost_some_time_after_it_joined_the_line
 def test_a_lost_camera_says_what_it_means_and_what_to_do() -> None:
     cause = only(facts(camera(told=(told(state="LOST", detail="no picture for 21 s"),))))
     assert cause.what == "top is lost"
-    assert cause.why == "no picture for 21 s; it is being tried again. Its parts are rejected."
+    assert cause.why == "No picture for 21 s; it is being tried again. Its parts are rejected."
     assert cause.do == "Check power and cable at the camera."
     assert cause.loudness is Severity.RED
 
