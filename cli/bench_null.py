@@ -16,31 +16,31 @@ from core.errors import SettingsInvalid
 from core.settings import Settings
 from model.architecture import Architecture
 from model.errors import ModelFileInvalid
-from model.fixture import STEP, Fixture
+from model.fixture import Fixture
 from model.manifest import CalibrationRecord, Manifest, ModelLimits
 from model.predictor import Prediction, Predictor
 from model.regions import RegionRule
 from model.runtimes import Fingerprint
 
 BENCH = "flawline_bench_"  # how the databases of benches begin
+SIDE = 64  # px
 FINGERPRINT = Fingerprint("null", "1", "none", "none")
 
 
 class NullPredictor(Predictor):
-    """Scores every picture 0 against a limit of 1, at the picture's own size."""
+    """Scores every picture 0 against a limit of 1; looks at a corner of it, so that nothing has to be resized."""
 
     def __init__(self, width: int, height: int, *, sha256: str) -> None:
-        size = max(STEP, width // STEP * STEP), max(STEP, height // STEP * STEP)
-        fixture = Fixture("none", None, size[1], size[0], (width, height))
+        fixture = Fixture("roi", (0, 0, SIDE, SIDE), SIDE, SIDE, (width, height))
         self.manifest = Manifest(
-            architecture=Architecture().to_dict(), height=size[1], width=size[0], fixture=fixture.to_dict(),
+            architecture=Architecture().to_dict(), height=SIDE, width=SIDE, fixture=fixture.to_dict(),
             calibration=CalibrationRecord(scores=(0.0,), fingerprint=FINGERPRINT),
             limits=ModelLimits(t_lo=1.0, t_hi=1.0),
         )  # fmt: skip
         self.sha256 = sha256
         self.fixture = fixture
         self.rule = RegionRule()
-        self._map = np.zeros((size[1] // 8, size[0] // 8), dtype=np.float32)
+        self._map = np.zeros((SIDE, SIDE), dtype=np.float32)
 
     @property
     def fingerprint(self) -> Fingerprint:

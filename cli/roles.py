@@ -1,5 +1,6 @@
 """Each role as one process: builds its parts, runs it, closes the parts in reverse."""
 
+import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -62,6 +63,7 @@ def run_inspection(*, name: str, supervised: bool, ready: Path | None, load: "Lo
         if ready:
             ready.parent.mkdir(parents=True, exist_ok=True)
             ready.touch()
+        gc.freeze()  # a full collection over all that was imported would take 0.15 s in the midst of a batch
         log.info("inspection is ready")
         worker.run()
 
