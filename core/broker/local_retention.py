@@ -86,7 +86,8 @@ def tidy(file: LogFile, now: int) -> None:
     while (spare := _spare_pages(file)) > 0 and time.monotonic() < ends_at:
         started = time.monotonic()
         with file.writing() as raw:
-            raw.execute(f"PRAGMA incremental_vacuum({min(STEP_PAGES, spare)})").fetchall()
+            for _ in range(min(STEP_PAGES, spare)):
+                raw.execute("PRAGMA incremental_vacuum(1)")  # the driver takes one step, so one page, at a time
         time.sleep(time.monotonic() - started)
 
 
