@@ -137,6 +137,10 @@ class KafkaAdmin:
         """The topics that are there, as they are kept now."""
         names = [topic.name for topic in wanted if topic.name in counted]
         configs = self._configs(names)
+        if unseen := [name for name in names if "retention.ms" not in configs.get(name, {})]:
+            raise SettingsInvalid(
+                f"Kafka does not tell us the settings of {', '.join(unseen)}; check our rights to them"
+            )
         return {
             name: Topic(
                 name,

@@ -112,14 +112,15 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
         share = max(1, most // max(1, len(self._member.owned())))
         # Twice: the first may use up a batch, and only then is what was parked behind it taken up.
         found = self._read(0, share) or self._read(timeout, share)
-        turn = found
-        while turn and len(found) < most and not quirks.is_joining(self._member.client):
-            self._pause(self._long(message.partition) for message in turn)
-            turn = self._read(0, min(share, most - len(found)))
-            found += turn
-        self._resume()
-        if found and len(found) < most and not quirks.is_joining(self._member.client):
-            found += self._read(0, most - len(found))
+        with suppress(StoreUnavailable):  # what is in hand is handed out; the next poll says what is wrong
+            turn = found
+            while turn and len(found) < most and not quirks.is_joining(self._member.client):
+                self._pause(self._long(message.partition) for message in turn)
+                turn = self._read(0, min(share, most - len(found)))
+                found += turn
+            self._resume()
+            if found and len(found) < most and not quirks.is_joining(self._member.client):
+                found += self._read(0, most - len(found))
         return found
 
     def _read(self, timeout: float, most: int) -> list[Message]:

@@ -68,12 +68,14 @@ def join(consumer: Any, seconds: float) -> None:
 
     A join that is answered between two polls is forgotten and begun anew: members that look in for a moment only
     would share out the group for ever. And a leader that does not know the partitions yet shares out none, and need not
-    look again.
+    look again. Raises kafka-python's errors, so also where the partitions stay unknown.
     """
-    if is_joining(consumer):
-        for topic in consumer.subscription() or ():
-            consumer.partitions_for_topic(topic)
-        consumer._coordinator.poll(timeout_ms=seconds * 1000)
+    if not is_joining(consumer):
+        return
+    known = consumer._cluster
+    if any(known.partitions_for_topic(topic) is None for topic in consumer.subscription() or ()):
+        consumer._net.run(consumer._manager.wait_for, known.request_update(), seconds * 1000)
+    consumer._coordinator.poll(timeout_ms=seconds * 1000)
 
 
 def clear_slot(consumer: Any) -> None:

@@ -32,6 +32,14 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         yield plant
 
 
+@pytest.fixture(autouse=True)
+def _short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What asks a broker that hangs gives up sooner here than it would in a plant."""
+    monkeypatch.setattr("core.broker.kafka_admin.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("core.broker.kafka_member.PROBE_SECONDS", 0.2)
+    monkeypatch.setattr("core.broker.kafka_member.CALL_SECONDS", 1.0)
+
+
 @pytest.fixture
 def kafka(plant: Services) -> Iterator[Service]:
     """A Kafka of these tests' own; it runs again afterwards, whatever a test did to it."""
@@ -153,11 +161,7 @@ def test_a_line_may_start_before_its_broker(settings: BrokerSettings, broker: Ka
         producer.close()
 
 
-def test_a_member_notices_a_dead_broker_and_goes_on_where_it_stood(
-    broker: KafkaBroker, kafka: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("core.broker.kafka_member.PROBE_SECONDS", 0.2)
-    monkeypatch.setattr("core.broker.kafka_member.CALL_SECONDS", 1.0)
+def test_a_member_notices_a_dead_broker_and_goes_on_where_it_stood(broker: KafkaBroker, kafka: Service) -> None:
     with broker.producer() as producer:
         for value in (b"one", b"two"):
             producer.send(FRAMES, value, partition=0)
@@ -174,11 +178,7 @@ def test_a_member_notices_a_dead_broker_and_goes_on_where_it_stood(
     assert broker.lag(FRAMES, group="a")[0].committed == 1
 
 
-def test_a_member_notices_a_broker_that_hangs(
-    broker: KafkaBroker, kafka: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("core.broker.kafka_member.PROBE_SECONDS", 0.2)
-    monkeypatch.setattr("core.broker.kafka_member.CALL_SECONDS", 0.5)
+def test_a_member_notices_a_broker_that_hangs(broker: KafkaBroker, kafka: Service) -> None:
     with broker.producer() as producer:
         producer.send(FRAMES, b"one", partition=0)
     with broker.consumer(FRAMES, group="a", member="worker-1") as consumer:
@@ -189,9 +189,7 @@ def test_a_member_notices_a_broker_that_hangs(
         wait_for(lambda: not fails(lambda: consumer.poll(0.1)))
 
 
-def test_closing_while_the_broker_hangs_is_no_error(
-    broker: KafkaBroker, kafka: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closing_while_the_broker_hangs_is_no_error(broker: KafkaBroker, kafka: Service) -> None:
     consumer = broker.consumer(FRAMES, group="a")
     consumer.heartbeat()
     producer = broker.producer()
