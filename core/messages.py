@@ -225,10 +225,11 @@ class PartRouted:
     """A gate is done with a part; exactly one for each trigger. Times ns UTC, 0 = it never came to that.
 
     gate, session, number: which gate, the start of its process, its how manieth trigger. trigger_seq: the PLC's own
-    number, which may come again. verdict and reason: what the gate acted on, and `score`, `t_lo`, `model` of the view
-    that decided. action: what the PLC was told, "" = nothing. frames: the pictures that were weighed, each [camera,
-    session, seq, captured_at]. bypass: the bypass that was active, "" = none. line_state and flags (NOT_QUALIFIED,
-    BYPASS, STOP_REQUEST, FAULT, CHALLENGE_DUE, with commas) and alarms (kinds, with commas) are the gate's own then.
+    number, which may come again; `encoder` the belt's position then. verdict and reason: what the gate acted on, and
+    `score`, `t_lo`, `model` of the view that decided. action: what the PLC was told, "" = nothing. frames: the pictures
+    that were weighed, each [camera, session, seq, captured_at]. bypass: the bypass that was active, "" = none.
+    line_state, flags (NOT_QUALIFIED, BYPASS, STOP_REQUEST, FAULT, CHALLENGE_DUE) and alarms are the gate's own then, with
+    commas between.
     """
 
     gate: str
@@ -252,6 +253,7 @@ class PartRouted:
     t_lo: float | None = None
     model: str = ""
     frames: list[list[Any]] = field(default_factory=list)
+    encoder: int = 0
     bypass: str = ""
     line_state: str = ""
     flags: str = ""

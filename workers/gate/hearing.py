@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 JOIN_SECONDS = 30.0
+COMMIT_SECONDS = 1.0
 
 
 class Hearing:
@@ -27,6 +29,8 @@ class Hearing:
                  poll: float = 0.1) -> None:  # fmt: skip
         self._open, self._group, self._tell, self._poll = open_broker, group, tell, poll
         self._trouble = ""
+        self._read_to: dict[Partition, int] = {}
+        self._commit_at = 0.0
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hear verdicts", daemon=True)
 
@@ -80,6 +84,7 @@ class Hearing:
         fence = {lag.partition: lag.end for lag in broker.lag(VERDICTS, group=self._group)}
         consumer.commit(fence)
         consumer.rewind()
+        self._read_to = {}
         return fence
 
     def _hear(self, consumer: Consumer, fence: dict[Partition, int]) -> None:
@@ -88,7 +93,12 @@ class Hearing:
             if told := _read(message):
                 self._tell(Heard(told, message.offset < fence.get(message.partition, 0)))
         if messages:
-            consumer.commit({message.partition: message.offset + 1 for message in messages})
+            self._read_to |= {message.partition: message.offset + 1 for message in messages}
+        now = time.monotonic()
+        if self._read_to and now >= self._commit_at:  # only so that a new place in the group reads little again
+            self._commit_at = now + COMMIT_SECONDS
+            consumer.commit(self._read_to)
+            self._read_to = {}
 
 
 def _read(message: Message) -> FrameInspected | None:

@@ -258,6 +258,7 @@ class Image:
         return Trigger(
             seq=self._number(Holding.TRIGGER_SEQ), at=self._clock(), utc=self._utc(), code=code,
             product_code=self._holding[Holding.PRODUCT_CODE], lot=str(self._holding[Holding.LOT] or ""),
+            encoder=self._number(Holding.ENCODER),
         )  # fmt: skip
 
     def _number(self, place: Holding) -> int:

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from core.errors import StoreUnavailable
 from core.messages import PartRouted
 from workers.gate import records
-from workers.gate.journal import Journal
+from workers.gate.journal import KEPT, Journal
 from workers.gate.records import Run, Standing
 from workers.gate.tracker import Effect, Routed, Tracked
 
@@ -14,6 +15,15 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000  # records in memory while the journal cannot be written
 LAST_SEQ = "last_seq"
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An earlier run: its last trigger number, ids whose verdicts may still come, the newest frame of each camera."""
+
+    last: int | None
+    owed: list[str]
+    newest: dict[str, tuple[int, int]]
 
 
 class Ledger:
@@ -26,8 +36,8 @@ class Ledger:
         self._number = 0
         self.trouble = ""
 
-    def take_up(self) -> tuple[int | None, list[str]]:
-        """Give the parts that an earlier run left open their route; its last trigger number, and the ids it owed.
+    def take_up(self) -> Earlier:
+        """Give the parts that an earlier run left open their route; what the tracker must know of that run.
 
         Raises StoreUnavailable.
         """
@@ -39,7 +49,11 @@ class Ledger:
                 self._write(records.left_over(self._run, session, number, told))
         if left:
             log.warning("%d parts were under way when the last run ended; they count as rejected", len(left))
-        return journal.recall(LAST_SEQ), journal.owed(len(self._run.gate.cameras))
+        newest: dict[str, tuple[int, int]] = {}
+        for entry in journal.newest(KEPT):
+            for frame in PartRouted.from_json(entry.body).frame_ids if entry.kind == "route" else ():
+                newest[frame.camera] = max(newest.get(frame.camera, (0, 0)), (frame.session, frame.seq))
+        return Earlier(journal.recall(LAST_SEQ), journal.owed(len(self._run.gate.cameras)), newest)
 
     def enter(self, effects: Sequence[Effect], standing: Standing, now: int, *, last_seq: int | None) -> bool:
         """Note what has happened, all or nothing; False when it could not be written and waits."""

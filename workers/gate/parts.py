@@ -16,6 +16,7 @@ class Trigger:
     """A PLC announced a part. `at` is ns of the monotonic clock, from which the deadline runs; `utc` is for records.
 
     code: the part's own barcode, "" for none. product_code: the product that the PLC says is running, 0 = not said.
+    encoder: the belt's position, on record only.
     """
 
     seq: int
@@ -24,6 +25,7 @@ class Trigger:
     code: str = ""
     product_code: int = 0
     lot: str = ""
+    encoder: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,10 @@ class GateLoop:
         self._andon = Andon(gate)
         self._session = self._begin_session()
         self._ledger = Ledger(journal, Run(gate, self._session))
-        last_seq, owed = self._ledger.take_up()
-        self._tracker = Tracker(rules_of(gate), self._permission, last=last_seq, owed=owed)
+        earlier = self._ledger.take_up()
+        self._tracker = Tracker(
+            rules_of(gate), self._permission, last=earlier.last, owed=earlier.owed, newest=earlier.newest
+        )
         self._deaf = "no verdicts are heard yet"
         self._sensors = Sensors()
         self._changed: set[int] = set()  # told as a reject, against the decision: the journal could not note it

@@ -37,6 +37,7 @@ def note(part: Part) -> dict[str, Any]:
         "part_id": part.id,
         "seq": part.trigger.seq,
         "lot": part.trigger.lot,
+        "encoder": part.trigger.encoder,
         "triggered_at": part.trigger.utc,
         "verdict": told.verdict if told else "",
         "reason": told.reason if told else "",
@@ -51,7 +52,8 @@ def routed(run: Run, ended: Routed, standing: Standing, now: int) -> PartRouted:
     seen = [each.told for each in part.views.values()]
     return PartRouted(
         gate=run.gate.name, session=run.session, number=part.number, station=run.gate.station,
-        product=seen[0].product if seen else "", part_id=part.id, trigger_seq=part.trigger.seq, lot=part.trigger.lot,
+        product=seen[0].product if seen else "", part_id=part.id,
+        trigger_seq=part.trigger.seq, lot=part.trigger.lot, encoder=part.trigger.encoder,
         triggered_at=part.trigger.utc, commanded_at=_utc(part, part.commanded_at), routed_at=_utc(part, now),
         deadline_ms=int(run.gate.budget_ms), verdict=decision.verdict, reason=decision.reason, detail=ended.detail,
         action=decision.action if part.commanded_at else "", route=ended.route,
@@ -68,7 +70,8 @@ def left_over(run: Run, session: int, number: int, told: dict[str, Any]) -> Part
     detail = f"the gate restarted before the PLC confirmed {told['action']}" if was_told else "the gate restarted"
     return PartRouted(
         gate=run.gate.name, session=session, number=number, station=run.gate.station, product="",
-        part_id=told["part_id"], trigger_seq=told["seq"], lot=told["lot"], triggered_at=told["triggered_at"],
+        part_id=told["part_id"], trigger_seq=told["seq"], lot=told["lot"],
+        encoder=told["encoder"], triggered_at=told["triggered_at"],
         commanded_at=0, routed_at=run.session, deadline_ms=int(run.gate.budget_ms),
         verdict=told["verdict"] if was_told else MachineVerdict.NO_VERDICT,
         reason=told["reason"] if was_told else NoVerdictReason.POWER_CYCLE, detail=detail, action=told["action"],

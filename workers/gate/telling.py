@@ -15,8 +15,8 @@ def place(gate: Gate) -> dict[str, str]:
             "station": gate.station, "gate": gate.name}  # fmt: skip
 
 
-SAME = ("trigger_seq", "part_id", "product", "lot", "verdict", "reason", "detail", "action", "route", "score", "t_lo",
-        "model", "bypass")  # fmt: skip
+SAME = ("trigger_seq", "encoder", "part_id", "product", "lot", "verdict", "reason", "detail", "action", "route",
+        "score", "t_lo", "model", "bypass")  # fmt: skip
 TIMES = ("triggered_at", "commanded_at", "routed_at")
 
 

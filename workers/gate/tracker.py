@@ -81,12 +81,19 @@ class Note(StrEnum):
 class Tracker:
     """Parts in the order of their triggers. Every method first deals with what is due at its time.
 
-    last: newest trigger number of an earlier run. owed: ids of that run whose verdicts may still come; a part is not
+    last: newest trigger number of an earlier run. newest: by camera, session and seq of the newest frame heard then; no
+    frame up to it counts again. owed: ids of that run whose verdicts may still come; a part is not
     trusted under such an id, because nobody could tell whose verdict it would get, unless the time of the picture does.
     """
 
     def __init__(
-        self, rules: Rules, permission: Permission, *, last: int | None = None, owed: Iterable[str] = ()
+        self,
+        rules: Rules,
+        permission: Permission,
+        *,
+        last: int | None = None,
+        owed: Iterable[str] = (),
+        newest: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
         self._rules, self._permission = rules, permission
         self._sequence = Sequence(last)
@@ -98,7 +105,7 @@ class Tracker:
         self._owed: OrderedDict[str, Counter[str]] = OrderedDict()
         for part_id in owed:
             self._owe(part_id, rules.cameras)
-        self._newest: dict[str, tuple[int, int]] = {}
+        self._newest = dict(newest or {})
         self.notes: Counter[Note] = Counter()
         self.steps: Counter[Step] = Counter()
 

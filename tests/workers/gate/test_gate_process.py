@@ -22,8 +22,9 @@ from core.errors import SettingsInvalid
 from core.gates import Gate
 from core.line import Camera, line_of
 from core.messages import ROUTES, VERDICTS, PartRouted
+from tests.conftest import OwnServers
 from tests.workers.gate.bench import told
-from tests.workers.gate.listeners import WebListener, until
+from tests.workers.gate.listeners import MqttListener, WebListener, until
 from workers.gate.image import Input
 from workers.gate.journal import Journal
 from workers.gate.orders import QUALIFY, ordered
@@ -291,18 +292,28 @@ def test_the_simulated_plc_can_be_played_from_the_command_line(plant: Plant) -> 
     assert state["age_seconds"] < 10
 
 
-def test_webhook_and_alarms_reach_their_listener_from_a_real_gate(tmp_path: Path) -> None:
+def test_listeners_hear_of_routes_alarms_and_the_end_from_a_real_gate(tmp_path: Path, own_servers: OwnServers) -> None:
+    mqtt = MqttListener(own_servers("mosquitto")["mosquitto"])
+    mqtt.mqtt.close()
     web = WebListener()
     secret = tmp_path / "secret"
     secret.write_text("s3cret\n")
     address = f"http://127.0.0.1:{web._port}/hook"
-    plant = Plant(tmp_path, webhook=address, webhook_secret_file=str(secret))
-    plant.make_topics()
-    with plant.running(), plc_of(plant) as plc:
-        part = plc.trigger(1)
-        at_gate(plc, [part])
-        scan(plc, 0.3)
-        until(web.received, "the route")
+    place = {"site": "north", "station": "press-2"}
+    plant = Plant(tmp_path, webhook=address, webhook_secret_file=str(secret), mqtt=mqtt._server.url, **place)
+    with plant.running() as process:
+        with plc_of(plant) as plc:
+            part = plc.trigger(1)
+            at_gate(plc, [part])
+            scan(plc, 0.3)
+            until(lambda: web.received() and mqtt.received(), "the route")
+            until(lambda: mqtt.topic("state")[-1].get("counters", {}).get("triggers"), "the state")
+            assert mqtt.topic("state")[-1]["line_state"] == "DEGRADED"
+        process.kill()
+        process.wait(PATIENCE)
+        until(lambda: mqtt.topic("state")[-1].get("detail") == "lost", "the last will")
+    mqtt.close()
+    assert web.received() == mqtt.received()
     kinds = {json.loads(body)["kind"] for headers, body in web.posts if headers["X-Flawline-Event"] == "alarm"}
     web.take_away()
     assert "CHALLENGE_DUE" in kinds

@@ -1,6 +1,7 @@
 """What a PLC reads and writes: tables, handshake, watchdog; no sockets."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,17 @@ from hypothesis import strategies as st
 
 from core.verdicts import LineState
 from workers.gate.andon import Sensors
-from workers.gate.events import Acknowledged, Confirmed, Counters, Event, Outputs, Result, Triggered
+from workers.gate.events import (
+    REASON_CODES,
+    RESULT_CODES,
+    Acknowledged,
+    Confirmed,
+    Counters,
+    Event,
+    Outputs,
+    Result,
+    Triggered,
+)
 from workers.gate.image import (
     COILS,
     HOLDINGS,
@@ -232,3 +243,12 @@ def test_what_is_not_there_cannot_be_written_and_nothing_is_written_by_half(benc
         bench.image.write_holding(MIRROR, [1])
     assert bench.image.read_coils(0, COILS) == [False] * COILS
     assert bench.image.read_holding(0, HOLDINGS) == [0] * HOLDINGS
+
+
+def test_the_manual_prints_every_address_and_code() -> None:
+    manual = (Path(__file__).resolve().parents[3] / "docs/gate.md").read_text()
+    assert [place for place in Input if f"| {place.value} {place.name} |" not in manual] == []
+    assert [coil for coil in Coil if f"| {coil.value} {coil.name} |" not in manual] == []
+    said = " ".join(manual.split())
+    assert [name for name, code in REASON_CODES.items() if f"{code} {name}" not in said] == []
+    assert [name for name, code in RESULT_CODES.items() if f"{code} {name}" not in said] == []

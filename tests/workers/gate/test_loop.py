@@ -272,3 +272,19 @@ def test_every_record_that_is_told_can_be_read(path: Path) -> None:
     assert len(plant.routes()) == 8  # 2, 3 and 4 were never announced
     assert len({part.id for part in plant.routes()}) == 8
     assert all(isinstance(part, PartRouted) for part in plant.routes())
+
+
+def test_a_frame_that_an_earlier_run_heard_counts_for_nobody_again(path: Path) -> None:
+    """As when an old frame is judged once more: a dead letter that was put back, a worker that was killed."""
+    plant = Plant(path)
+    plant.trigger(7)
+    plant.hear(told(7, seq=50))
+    plant.pass_time(1040)
+    plant.results()
+    plant.journal.close()
+    again = Plant(path)
+    for seq, frame in ((6, 49), (7, 50), (8, 51)):  # the PLC's counter was set back
+        again.trigger(seq)
+        again.hear(told(seq, seq=frame))
+    again.pass_time(1040)
+    assert again.results() == {6: False, 7: False, 8: True}
