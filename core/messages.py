@@ -228,8 +228,8 @@ class PartRouted:
     number, which may come again; `encoder` the belt's position then. verdict and reason: what the gate acted on, and
     `score`, `t_lo`, `model` of the view that decided. action: what the PLC was told, "" = nothing. frames: the pictures
     that were weighed, each [camera, session, seq, captured_at]. bypass: the bypass that was active, "" = none.
-    line_state, flags (NOT_QUALIFIED, BYPASS, STOP_REQUEST, FAULT, CHALLENGE_DUE) and alarms are the gate's own then, with
-    commas between.
+    line_state, flags (NOT_QUALIFIED, BYPASS, STOP_REQUEST, FAULT, CHALLENGE_DUE) and alarms are the gate's own then,
+    with commas between.
     """
 
     gate: str
