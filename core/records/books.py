@@ -287,8 +287,9 @@ def _before(connection: Connection, key: _Session, start: datetime | None, gone:
 def _tally(connection: Connection, key: _Session, first: int) -> tuple[Verdicts, int | None]:
     """Rows from `first` on by verdict, and the newest of them."""
     t = inspections.c
+    each = t.verdict.in_(list(map(str, MachineVerdict)))  # any: so that SQLite's index serves for the numbers too
     mine = select(t.verdict, func.count().label("n"), func.max(t.seq).label("newest"))
-    rows = connection.execute(mine.where(_rows_of(key), t.seq >= first).group_by(t.verdict)).all()
+    rows = connection.execute(mine.where(_rows_of(key), each, t.seq >= first).group_by(t.verdict)).all()
     verdicts = dict.fromkeys(MachineVerdict, 0) | {MachineVerdict(row.verdict): int(row.n) for row in rows}
     return verdicts, max((int(row.newest) for row in rows), default=None)
 
