@@ -164,6 +164,6 @@ def _sentence(whole: Books, sums: Sequence[CameraBook]) -> str:
         said = [f"{max(whole.lost, residual)} lost", f"{whole.duplicates} counted twice"]
         said += [f"{unrouted} without a route"] if unrouted else []
         return f"[bold red]the books do not balance[/]: {', '.join(said)}"
-    waiting = "" if whole.settled else f"; {whole.residual} under way"
+    waiting = f"; {whole.residual} under way" if whole.residual else ""
     refused = f"; {whole.rejected} messages without identity" if whole.rejected else ""
     return f"the books balance: {whole.rows} frames judged, 0 lost, 0 counted twice{waiting}{refused}"

@@ -141,7 +141,9 @@ def _invalid_run(facts: Facts) -> Iterator[Cause]:
 def _unjudged(facts: Facts) -> Iterator[Cause]:
     """Parts that the system owes their verdict: three in a row, or more than 0.5 % of the last 1000."""
     for camera in facts.line.cameras:
-        missing = [one for one in camera.judged[:OF_FRAMES] if one.verdict == MachineVerdict.NO_VERDICT]
+        told = NoVerdictReason.NOT_QUALIFIED if camera.product not in facts.line.qualified else ""  # by another rule
+        owed = [one for one in camera.judged[:OF_FRAMES] if one.verdict == MachineVerdict.NO_VERDICT]
+        missing = [one for one in owed if one.reason != told]
         newest = camera.judged[:IN_A_ROW]
         run = len(newest) == IN_A_ROW and all(one in missing and one.reason != NoVerdictReason.LATE for one in newest)
         if not run and len(missing) <= MOST_UNJUDGED:

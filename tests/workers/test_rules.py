@@ -18,7 +18,7 @@ from workers.space import Pressure
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-NAMES = ("top", "b ", "c ")  # cameras stand under their own names
+NAMES = ("top", "b ", "c ", "d ")  # cameras stand under their own names
 ANSWERS = Log()
 NOON_NS = int(NOON.timestamp()) * 10**9
 
@@ -153,6 +153,13 @@ def test_more_than_half_a_percent_of_the_last_thousand_without_a_verdict(missing
 def test_three_without_a_verdict_in_a_row_are_enough() -> None:
     cause = only(facts(camera(judged=judged(*["NOT_QUALIFIED"] * 3, "PASS"))))
     assert (cause.kind, cause.what) == (Kind.NO_VERDICT_RATE, "3 of the last 4 parts of top have no verdict")
+
+
+def test_parts_without_a_verdict_for_want_of_a_model_are_told_once() -> None:
+    found = facts(camera(judged=judged(*["NOT_QUALIFIED"] * 9)), qualified=frozenset())
+    assert only(found).kind is Kind.NOT_QUALIFIED
+    worse = facts(camera(judged=judged(*["INTERNAL_ERROR"] * 3)), qualified=frozenset())
+    assert {cause.kind for cause in causes(worse)} == {Kind.NOT_QUALIFIED, Kind.NO_VERDICT_RATE}
 
 
 @pytest.mark.parametrize(("words", "severity"), [
@@ -317,7 +324,7 @@ def test_every_cause_says_what_why_and_what_to_do_in_sentences() -> None:
     )  # fmt: skip
     everything = facts(
         bad, camera("b", told=()), camera("c", judged=judged(*["INVALID"] * 3), partition=1), gates=gates, log=log,
-        qualified=frozenset(), duplicates=1, partition_until=NOON, backup_at=NOON - timedelta(days=3),
+        camera("d", judged=judged(*["WORKER_DOWN"] * 3)), qualified=frozenset(), duplicates=1, partition_until=NOON, backup_at=NOON - timedelta(days=3),
         database_away=(NOON, "away"), silent=(Silent("a", "b", 20),), disks=(disk(0.9), disk(0.99, "/b")),
     )  # fmt: skip
     found = [*causes(everything), *causes(replace(everything, log=Away("gone")))]
