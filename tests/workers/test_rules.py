@@ -323,8 +323,9 @@ def test_every_cause_says_what_why_and_what_to_do_in_sentences() -> None:
         dead=(DeadLetters(topic="t", fresh=1, last_at=NOON),),
     )  # fmt: skip
     everything = facts(
-        bad, camera("b", told=()), camera("c", judged=judged(*["INVALID"] * 3), partition=1), gates=gates, log=log,
-        camera("d", judged=judged(*["WORKER_DOWN"] * 3)), qualified=frozenset(), duplicates=1, partition_until=NOON, backup_at=NOON - timedelta(days=3),
+        bad, camera("b", told=()), camera("c", judged=judged(*["INVALID"] * 3), partition=1),
+        camera("d", judged=judged(*["WORKER_DOWN"] * 3)), gates=gates, log=log,
+        qualified=frozenset(), duplicates=1, partition_until=NOON, backup_at=NOON - timedelta(days=3),
         database_away=(NOON, "away"), silent=(Silent("a", "b", 20),), disks=(disk(0.9), disk(0.99, "/b")),
     )  # fmt: skip
     found = [*causes(everything), *causes(replace(everything, log=Away("gone")))]
