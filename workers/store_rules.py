@@ -76,7 +76,8 @@ def _dead(facts: Facts) -> Iterator[Cause]:
     for log in _answering(facts):
         for dead in log.dead:
             yield Cause(
-                kind=Kind.DEAD_LETTERS, subject=dead.topic, what=f"Given up: {many(dead.fresh, 'message')}, now in {dead.topic}",
+                kind=Kind.DEAD_LETTERS, subject=dead.topic,
+                what=f"Given up: {many(dead.fresh, 'message')}, now in {dead.topic}",
                 why="They cannot be handled. Their parts are INVALID or NO VERDICT, and rejected.",
                 do="flawline dead-letters list shows why; replay them when the cause is mended.",
                 detail={"messages": dead.fresh})  # fmt: skip
