@@ -19,8 +19,12 @@ def line(
         str, typer.Option(help="default (learnt for the run), null (no network at all), a model file, or a product.")
     ] = "default",
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the pictures.")] = "640x480",
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Inspection workers.")] = 1,
-    batch: Annotated[int, typer.Option(min=1, max=256, help="Most frames in one batch, as broker.batch.")] = 16,
+    workers: Annotated[
+        int, typer.Option(min=0, max=64, help="Inspection workers; 0: 1, and for null one on each core.")
+    ] = 0,
+    batch: Annotated[
+        int, typer.Option(min=0, max=256, help="Most frames in one batch; 0: as broker.batch, and 32 for null.")
+    ] = 0,
     services: Annotated[Path, typer.Option(help="Folder of the servers, as `scripts/services` has it.")] = Path(
         ".services"
     ),
@@ -29,13 +33,14 @@ def line(
     ] = None,
 ) -> None:
     """Send frames through Kafka, inspection and PostgreSQL, as fast as the line takes them: speed, latency, memory."""
-    from cli.bench_line import Asked, print_report, run_bench
+    from cli.bench_line import Asked, Crew, print_report, run_bench
     from cli.console import write_json
 
     found = re.fullmatch(r"(\d{2,5})x(\d{2,5})", size)
     if not found:
         raise SettingsInvalid(f"--size {size!r}: write WIDTHxHEIGHT in pixels, as 640x480")
-    asked = Asked(frames, cameras, model, (int(found[1]), int(found[2])), workers, batch, services)
+    crew = Crew.of(model, workers=workers, batch=batch)
+    asked = Asked(frames, cameras, model, (int(found[1]), int(found[2])), crew, services)
     result = run_bench(asked)
     write_json(result, json_file)
     if str(json_file) != "-":

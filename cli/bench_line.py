@@ -1,5 +1,6 @@
 """`flawline bench line`: how fast a whole line goes on real servers, beside what the model alone can do."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,7 +24,7 @@ from core.errors import StoreUnavailable
 from core.line import Camera, Line, line_of
 from core.messages import VERDICTS
 from core.records.books import Books, books
-from core.settings import PREFIX, Settings, environment_of
+from core.settings import PREFIX, Settings, environment_of, read_settings
 from ingest.encoder import encode_jpeg
 from ingest.simulator import Simulator
 from workers.supervisor import Role, Supervisor
@@ -31,11 +32,27 @@ from workers.supervisor import Role, Supervisor
 PHOTOS = 64  # distinct pictures
 DEFECTS = 0.02  # share of them with a flaw
 PACE = 0.9  # of full speed, for the latency
+NULL_BATCH = 32
 IN_HAND = 3  # batches for each worker that wait for their verdicts at full speed
 READY_WITHIN = 180.0  # s
 SETTLED_WITHIN = 60.0  # s
 RSS_EVERY = 1.0  # s
 TAUGHT_SEED, LINE_SEED = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How the inspection is done: so many workers, in batches of so many frames at most."""
+
+    workers: int
+    batch: int
+
+    @classmethod
+    def of(cls, model: str, *, workers: int = 0, batch: int = 0) -> "Crew":
+        """As asked; 0 for what fits. A network uses all cores by itself; decoding alone needs a worker for each."""
+        if model == NULL:
+            return cls(workers or os.cpu_count() or 1, batch or NULL_BATCH)
+        return cls(workers or 1, batch or read_settings().broker.batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +63,7 @@ class Asked:
     cameras: int
     model: str
     size: tuple[int, int] = (640, 480)
-    workers: int = 1
-    batch: int = 16
+    crew: Crew = Crew(1, 16)
     services: Path = Path(".services")
 
 
@@ -67,13 +83,13 @@ def run_bench(asked: Asked) -> dict[str, Any]:
     """Run it; the report. Raises StoreUnavailable when the line stands still or a server does not answer."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="flawline-bench-")))
-        place = stack.enter_context(bench_place(asked.services, folder, batch=asked.batch))
+        place = stack.enter_context(bench_place(asked.services, folder, batch=asked.crew.batch))
         parts.prepare(place.settings)
         model = prepare_model(place.settings, asked.model, _pictures(asked.size, GOLDEN, seed=TAUGHT_SEED), asked.size)
         pictures = _pictures(asked.size, PHOTOS, seed=LINE_SEED, defects=DEFECTS)
-        before = network_speed(place.settings, model, pictures, batch=asked.batch)
+        before = network_speed(place.settings, model, pictures, batch=asked.crew.batch)
         run = _measured(asked, place, model, [Photo.of(data, *asked.size) for data in pictures])
-        after = network_speed(place.settings, model, pictures, batch=asked.batch)
+        after = network_speed(place.settings, model, pictures, batch=asked.crew.batch)
         run = replace(run, network=tuple(speed for speed in (before, after) if speed))
         return report(asked, run) | {"versions": versions(place)}
 
@@ -81,7 +97,7 @@ def run_bench(asked: Asked) -> dict[str, Any]:
 def _measured(asked: Asked, place: Place, model: Model, photos: Sequence[Photo]) -> Run:
     settings, line = place.settings, _line(asked, model.product)
     parts.prepare(settings, line)
-    phases = Phases.of(asked.frames, batch=asked.batch, workers=asked.workers)
+    phases = Phases.of(asked.frames, batch=asked.crew.batch, workers=asked.crew.workers)
     with ExitStack() as stack:
         supervisor, ports = stack.enter_context(_working(settings, asked))
         broker = stack.enter_context(parts.broker(settings))
@@ -101,7 +117,7 @@ def _measured(asked: Asked, place: Place, model: Model, photos: Sequence[Photo])
                 tell("inspecting", cameras.told, asked.frames, {})
 
         tend_at = [time.monotonic()]
-        window = IN_HAND * asked.batch * asked.workers
+        window = IN_HAND * asked.crew.batch * asked.crew.workers
         cameras.full_speed(phases.warm, window=window, tend=tend)
         rss.clear()
         start = observer.snapshot(cameras.told)
@@ -122,8 +138,8 @@ def report(asked: Asked, run: Run) -> dict[str, Any]:
     return {
         "frames": run.found.rows,
         "cameras": asked.cameras,
-        "workers": asked.workers,
-        "batch": asked.batch,
+        "workers": asked.crew.workers,
+        "batch": asked.crew.batch,
         "model": asked.model,
         "picture": {"width": asked.size[0], "height": asked.size[1], "bytes": run.cameras.mean_bytes},
         "frames_per_second": round(speed, 2),
@@ -131,7 +147,7 @@ def report(asked: Asked, run: Run) -> dict[str, Any]:
         "ratio_to_network": round(speed / network, 4) if network else None,
         "latency_ms": percentiles(run.paced.latencies),
         "latency_at_frames_per_second": round(rate(run.paced), 2),
-        "stage_share": stage_share(run.full, asked.workers),
+        "stage_share": stage_share(run.full, asked.crew.workers),
         "cpu_ms_per_frame": cpu_ms_per_frame(run.full),
         **memory(run.full.rss),
         "lost": run.found.lost,
@@ -159,7 +175,7 @@ def _pictures(size: tuple[int, int], count: int, *, seed: int, defects: float = 
 @contextmanager
 def _working(settings: Settings, asked: Asked) -> Iterator[tuple[Supervisor, dict[str, int]]]:
     """The line's own processes, ready, and the ports of the inspection workers' figures."""
-    names = [f"inspection-{number}" for number in range(1, asked.workers + 1)]
+    names = [f"inspection-{number}" for number in range(1, asked.crew.workers + 1)]
     ports = {name: free_ports(1) for name in names}
     command = ("bench", "worker") if asked.model == NULL else ("worker", "inspection")
     ready = {name: settings.data / f"{name}.ready" for name in names}
