@@ -1,5 +1,9 @@
+import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from core.broker.protocol import Topic
 from core.messages import CAMERAS, DEAD_LETTERS, ROUTES, CameraReported, FrameId, PartRouted
@@ -56,6 +60,24 @@ def test_a_report_that_cannot_be_written_is_given_up(bench: Bench) -> None:
     send(bench, REPORT.to_json())
     (message,) = bench.topic(CAMERAS)
     assert Bookkeeper(bench.database).give_up(message, "it ended its worker") == Dead("it ended its worker")
+
+
+@pytest.mark.parametrize(
+    "counts", [[1, 2], [1, 2, 3, 4], [1, -2, 3], [1, 2.5, 3], [1, True, 3], [1 << 63, 1, 1], "abc"]
+)
+def test_counts_that_no_database_takes_make_a_report_a_dead_letter(bench: Bench, counts: Any) -> None:
+    send(bench, replace(REPORT, minutes=[counts]).to_json())
+    drain(worker(bench))
+    (letter,) = bench.topic(DEAD_LETTERS[CAMERAS])
+    assert "not a CameraReported message" in dict(letter.headers)["dead.detail"].decode()
+
+
+def test_a_report_of_an_older_version_counts_no_minutes(bench: Bench) -> None:
+    told = json.loads(REPORT.to_json())
+    del told["minutes"]
+    send(bench, json.dumps(told).encode())
+    drain(worker(bench))
+    assert bench.topic(DEAD_LETTERS[CAMERAS]) == []
 
 
 def test_reports_keep_what_the_camera_counted_by_minute_and_what_is_wrong_with_it(bench: Bench) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from cli.services.plant import Services
 from core.alarms import HABITS, Kind
+from core.broker.kafka import KafkaBroker
 from core.broker.memory import MemoryBroker
 from core.broker.protocol import Broker, Topic
 from core.database import Database, open_database
@@ -27,6 +29,8 @@ from core.verdicts import MachineVerdict, RunType
 from migrations.upgrade import upgrade
 from tests.core.records.rows import captured, inspected
 from tests.core.records.test_routes import routed
+from tests.servers import kafka_of
+from workers.facts import Log
 from workers.looking import BEAT_WITHIN, INSPECTION, Looker
 from workers.signs import Signs
 from workers.space import PICTURES
@@ -332,6 +336,20 @@ def test_a_missing_topic_is_told_with_what_to_do(rig: Rig) -> None:
         rig.look(3, times=2)
     (alert,) = [alert for alert in rig.open() if alert.kind == "BROKER_DOWN"]
     assert "flawline topics apply" in alert.why
+
+
+def test_the_watch_sees_lag_and_dead_letters_on_kafka(rig: Rig, servers: Services) -> None:
+    with KafkaBroker(kafka_of(servers)) as kafka:
+        kafka.apply([Topic(name, 1) for name in (FRAMES, CAMERAS, ROUTES, *DEAD_LETTERS.values())])
+        with kafka.producer() as producer:
+            producer.send(FRAMES, b"a", partition=0)
+            producer.send("frames.dlq", b"b", partition=0)
+            producer.flush()
+        looker = Looker(rig.database, lambda: kafka, rig.live, Settings(data=rig.folder), now=lambda: datetime.now(UTC))
+        log = looker.look().log
+        assert isinstance(log, Log)
+        assert {lag.partition.topic: lag.records for lag in log.lags} == {FRAMES: 1, CAMERAS: 0, ROUTES: 0}
+        assert [(dead.topic, dead.fresh) for dead in log.dead] == [("frames.dlq", 1)]
 
 
 def test_it_runs_until_it_is_asked_to_stop(rig: Rig) -> None:
