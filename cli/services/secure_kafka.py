@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from cli.services.servers import Kafka
-from cli.services.service import HOST, find_program
+from cli.services.service import HOST, find_program, listens
 from core.errors import StoreUnavailable
 
 USER, PASSWORD = "flawline", "flawline-secret"
@@ -48,6 +48,10 @@ class SecureKafka(Kafka):
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
             for option in ("--add-scram", f"{mechanism}=[name={USER},password={PASSWORD}]")
         ]
+
+    def answers(self) -> bool:
+        """Whether all of its doors are open."""
+        return super().answers() and listens(self.port + 2) and listens(self.port + 3)
 
     def properties(self) -> dict[str, object]:
         """Two more doors."""

@@ -3,6 +3,7 @@
 These reach into the client, which is therefore pinned below 3.1; the tests of the brokers hold each of them.
 """
 
+from functools import partial
 from typing import Any
 
 from kafka import errors
@@ -13,6 +14,7 @@ from kafka.net.selector import NetworkSelector
 # ruff: noqa: SLF001 - the reason for this file
 
 
+HANG_UPS = 3  # before that is taken for a refused password
 REFUSALS = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
 
 
@@ -40,17 +42,24 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]
     def __init__(self, net: Any, refused: Any, **options: Any) -> None:
         super().__init__(net, **options)
         self._refused = refused
+        self._has_password = str(options.get("security_protocol")).startswith("SASL")
+        self._hang_ups = 0
 
     def get_connection(self, node_id: Any, **options: Any) -> Any:
         is_new = node_id not in self._conns
         connection = super().get_connection(node_id, **options)
-        if is_new and self.cluster.is_bootstrap(node_id):
-            connection.init_future.add_errback(self._look_at)
+        if is_new and self.cluster.is_bootstrap(node_id) and not self.bootstrapped:
+            connection.init_future.add_errback(partial(self._look_at, connection))
         return connection
 
-    def _look_at(self, problem: Exception) -> None:
+    def _look_at(self, connection: Any, problem: Exception) -> None:
+        """A broker says no and hangs up; where both arrive at once, kafka-python sees only that it hung up."""
         if isinstance(problem, REFUSALS):
             self._refused(problem)
+        elif self._has_password and connection.broker_version_data is not None:  # they had begun to talk
+            self._hang_ups += 1
+            if self._hang_ups >= HANG_UPS:
+                self._refused(errors.SaslAuthenticationFailedError("it hangs up when we give our name and password"))
 
 
 def stop_sending(producer: Any) -> None:
