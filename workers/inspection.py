@@ -6,7 +6,7 @@ decode -> one model batch per product -> decide -> pictures -> one transaction -
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -25,14 +25,15 @@ from core.records import inspections, replays
 from core.records.inspections import Inspected
 from core.times import utc_of
 from core.verdicts import InvalidReason, MachineVerdict, NoVerdictReason
-from model.fixture import FixtureMismatch
-from workers.frames import Bounds, Picture, Taken, identify, take
-from workers.judging import Judgement, in_time, late_by, refused, regions_of, scored, unjudged
+from workers.frames import Bounds, Taken, identify, take
+from workers.judging import Judgement, in_time, is_overdue, refused, regions_of, scored, unjudged
 from workers.keeping import Evidence, Keeper, Kept
+from workers.preparing import Prepared, prepare
 from workers.runtime import Dead, Done, Outcome
 from workers.shelf import Qualified, Shelf, Unknown, describe
 
 GROUP = "inspection"
+SPLIT_FROM = 8  # frames; fewer are judged in one go
 THREADS = 2  # that decode, fit and encode pictures; the model has its own
 
 
@@ -64,15 +65,17 @@ class Inspector:
         """One outcome for each message, all its effects durable. Raises StoreUnavailable."""
         self._stores.verdicts.flush()  # what a failed turn left there, before it is told once more
         self._shelf.refresh()
-        with self._metrics.stage("decode"):
-            taken = list(self._threads.map(self._take, messages))
         outcomes: dict[int, Outcome] = {}
-        for places in self._by_urgency(taken):
-            mine = [taken[place] for place in places]
-            judgements = self._judge(mine)
-            self._record(mine, judgements)
-            outcomes |= {p: _outcome(o, j) for p, o, j in zip(places, mine, judgements, strict=True)}
-        return [outcomes[place] for place in range(len(taken))]
+        pending = [self._threads.submit(prepare, message, self._take, self._shelf) for message in messages]
+        try:
+            for places in self._by_urgency(messages):
+                taken, judgements = self._judge([pending[place] for place in places])
+                self._record(taken, judgements)
+                outcomes |= {p: _outcome(o, j) for p, o, j in zip(places, taken, judgements, strict=True)}
+        finally:
+            for one in pending:  # where a store is away, the others need not find out too
+                one.cancel()
+        return [outcomes[place] for place in range(len(messages))]
 
     def give_up(self, message: Message, detail: str) -> Outcome:
         """NO_VERDICT for a frame that cannot be handled, without decoding or scoring it."""
@@ -84,59 +87,30 @@ class Inspector:
             self._record([Taken(message, None, problem=problem)], [refused(problem, is_dead=True)])
         return Dead(detail)
 
-    def _by_urgency(self, taken: Sequence[Taken]) -> list[list[int]]:
+    def _by_urgency(self, messages: Sequence[Message]) -> list[list[int]]:
         """The batch's places in two groups: what is past its deadline never holds up what is not (domain.md §3.1)."""
         now = self._now()
-        overdue = [bool(one.frame and late_by(one.frame, now) > 0) for one in taken]
+        overdue = [is_overdue(message, now) for message in messages]
         groups = ([place for place, late in enumerate(overdue) if late is wanted] for wanted in (False, True))
         return [places for places in groups if places]
 
-    def _judge(self, taken: Sequence[Taken]) -> list[Judgement]:
-        judgements: list[Judgement | None] = [None] * len(taken)
-        by_product: dict[str, list[int]] = defaultdict(list)
-        for place, one in enumerate(taken):
-            if one.frame and one.picture is not None:
-                by_product[one.frame.product].append(place)
-            elif one.frame and one.frame.no_verdict:
-                judgements[place] = unjudged(one.frame.no_verdict, one.frame.gate_detail)
-            else:
-                judgements[place] = refused(one.problem, is_dead=one.is_dead)
-        with self._metrics.stage("model"):
-            for product, places in by_product.items():
-                pictures = [picture for place in places if (picture := taken[place].picture) is not None]
-                for place, judgement in zip(places, self._judge_product(product, pictures), strict=True):
-                    judgements[place] = judgement
+    def _judge(self, pending: Sequence[Future[Prepared]]) -> tuple[list[Taken], list[Judgement]]:
+        """Judge in two parts: while the network looks at the first, the second is decoded."""
+        middle = len(pending) // 2 if len(pending) >= SPLIT_FROM else 0
+        ready: list[Prepared] = []
+        judgements: list[Judgement] = []
+        for part in filter(None, (pending[:middle], pending[middle:])):
+            with self._metrics.stage("decode"):
+                some = [one.result() for one in part]
+            with self._metrics.stage("model"):
+                judgements += _judged(some)
+            ready += some
         now = self._now()
-        return [
-            replace(in_time(one.frame, judgement, now), at=now)
-            for one, judgement in zip(taken, judgements, strict=True)
-            if judgement
-        ]
-
-    def _judge_product(self, product: str, pictures: Sequence[Picture]) -> list[Judgement]:
-        found = self._shelf.find(product)
-        if isinstance(found, Unknown):
-            return [refused(BadFrame(found.detail, InvalidReason.WRONG_PRODUCT), is_dead=True)] * len(pictures)
-        if not isinstance(found, Qualified):
-            return [unjudged(found.reason, found.detail)] * len(pictures)
-
-        def fit(picture: Picture) -> Picture | Judgement:
-            try:
-                return found.predictor.fixture.apply(picture)
-            except FixtureMismatch as problem:
-                return refused(BadFrame(str(problem), InvalidReason.MISALIGNED))
-
-        laid = list(self._threads.map(fit, pictures))
-        fitted = [one for one in laid if not isinstance(one, Judgement)]
-        if not fitted:
-            return [one for one in laid if isinstance(one, Judgement)]
-        started = time.perf_counter()
-        predictions = iter(found.predictor(np.stack(fitted)))
-        share = (time.perf_counter() - started) * 1000 / len(fitted)
-        ready = Judgement(MachineVerdict.NO_VERDICT, by=found)
-        return [
-            one if isinstance(one, Judgement) else scored(ready, next(predictions), found.limits, share) for one in laid
-        ]
+        in_the_end = (
+            replace(in_time(one.taken.frame, judgement, now), at=now)
+            for one, judgement in zip(ready, judgements, strict=True)
+        )
+        return [one.taken for one in ready], list(in_the_end)
 
     def _record(self, taken: Sequence[Taken], judgements: Sequence[Judgement]) -> None:
         with self._metrics.stage("pictures"):
@@ -201,6 +175,40 @@ class Inspector:
     def _publish(self, verdict: FrameInspected) -> None:
         key = verdict.part_id or str(verdict.id)
         self._stores.verdicts.send(VERDICTS, verdict.to_json(), partition=0, key=key)
+
+
+def _judged(ready: Sequence[Prepared]) -> list[Judgement]:
+    """One judgement for each, in one batch of the network for each product."""
+    judgements = [_unscored(one) for one in ready]
+    by_product: dict[str, list[int]] = defaultdict(list)
+    for place, one in enumerate(ready):
+        if one.laid is not None and one.taken.frame:
+            by_product[one.taken.frame.product].append(place)
+    for places in by_product.values():
+        found = ready[places[0]].found
+        assert isinstance(found, Qualified)  # or nothing would be laid into its fixture
+        started = time.perf_counter()
+        predictions = found.predictor(np.stack([laid for place in places if (laid := ready[place].laid) is not None]))
+        share = (time.perf_counter() - started) * 1000 / len(places)
+        for place, prediction in zip(places, predictions, strict=True):
+            judgements[place] = scored(judgements[place], prediction, found.limits, share)
+    return judgements
+
+
+def _unscored(one: Prepared) -> Judgement:
+    """What is known of a frame before any network has seen it."""
+    taken, found = one.taken, one.found
+    if one.problem:
+        return refused(one.problem)
+    if isinstance(found, Qualified):
+        return Judgement(MachineVerdict.NO_VERDICT, by=found)
+    if isinstance(found, Unknown):
+        return refused(BadFrame(found.detail, InvalidReason.WRONG_PRODUCT), is_dead=True)
+    if found:
+        return unjudged(found.reason, found.detail)
+    if taken.frame and taken.frame.no_verdict:
+        return unjudged(taken.frame.no_verdict, taken.frame.gate_detail)
+    return refused(taken.problem, is_dead=taken.is_dead)
 
 
 def _outcome(one: Taken, judgement: Judgement) -> Outcome:

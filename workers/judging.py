@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 
+from core.broker.protocol import Message
 from core.clock import age_ns
 from core.errors import BadFrame
 from core.messages import FrameCaptured
@@ -52,6 +53,14 @@ def scored(judgement: Judgement, prediction: Prediction, limits: Limits, predict
 def late_by(frame: FrameCaptured, now: int) -> float:
     """Milliseconds past the frame's deadline at `now` (ns UTC); not above 0 before it, and without a deadline."""
     return age_ns(frame, now) / 1e6 - frame.deadline_ms if frame.deadline_ms else 0.0
+
+
+def is_overdue(message: Message, now: int) -> bool:
+    """Whether a message's frame is past its deadline already; False for one that cannot be read. now: ns UTC."""
+    try:
+        return late_by(FrameCaptured.of(message.headers), now) > 0
+    except BadFrame:
+        return False
 
 
 def in_time(frame: FrameCaptured | None, judgement: Judgement, now: int) -> Judgement:

@@ -1,0 +1,39 @@
+"""A message made ready for the network, on a thread of its own: read, decoded, and laid into its model's fixture."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.broker.protocol import Message
+from core.errors import BadFrame
+from core.verdicts import InvalidReason
+from model.fixture import FixtureMismatch
+from workers.frames import Picture, Taken
+from workers.shelf import Qualified, Shelf, Unknown, Unqualified
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message as far as it could be made ready.
+
+    found: what its product is judged by, None where there is no picture. laid: what the network is to see, None where
+    nobody can judge it. problem: why the picture does not fit.
+    """
+
+    taken: Taken
+    found: Qualified | Unqualified | Unknown | None = None
+    laid: Picture | None = None
+    problem: BadFrame | None = None
+
+
+def prepare(message: Message, take: Callable[[Message], Taken], shelf: Shelf) -> Prepared:
+    """Make it ready; what is wrong with it becomes a value. Raises StoreUnavailable. Changes nothing."""
+    taken = take(message)
+    if taken.frame is None or taken.picture is None:
+        return Prepared(taken)
+    found = shelf.find(taken.frame.product)
+    if not isinstance(found, Qualified):
+        return Prepared(taken, found)
+    try:
+        return Prepared(taken, found, found.predictor.fixture.apply(taken.picture))
+    except FixtureMismatch as problem:
+        return Prepared(taken, found, problem=BadFrame(str(problem), InvalidReason.MISALIGNED))
