@@ -29,6 +29,7 @@ class Watch:
         self._signs = signs or Signs()
         self._since: dict[tuple[Kind, str], datetime] = {}  # when each present cause began
         self._away: tuple[datetime, str] | None = None
+        self._noted: dict[str, str] = {}  # what the marks say of the dead letters
         self._began = False
 
     def step(self) -> bool:
@@ -64,8 +65,10 @@ class Watch:
         with looker.database.writing() as connection:
             kept = alerts.keep(connection, found, looked_at=looked_at(facts), now=facts.now)
             alerts.mark(connection, alerts.WATCH, now=facts.now)
-            for topic, letters in looker.letters.items():
-                alerts.mark(connection, _DEAD + topic, now=letters.last_at, detail=letters.text())
+            noted = {topic: letters.text() for topic, letters in looker.letters.items()}
+            for topic in [topic for topic, text in noted.items() if self._noted.get(topic) != text]:
+                alerts.mark(connection, _DEAD + topic, now=looker.letters[topic].last_at, detail=noted[topic])
+        self._noted = noted
         self._away = None
         for alert in kept.raised:
             log.warning(

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, literal_column, or_, select
 
-from core.tables import inspections, rejected_frames, rollup_minute
+from core.tables import inspections, rollup_minute
 from core.times import minute_of
 from core.verdicts import MachineVerdict, RunType
 
@@ -77,12 +77,6 @@ def _newest_minutes(connection: Connection, start: datetime, most: int) -> datet
         if total >= most:
             return max(minute, start)
     return start
-
-
-def rejected_messages(connection: Connection, start: datetime) -> int:
-    """Messages without a usable identity since then."""
-    statement = select(func.count()).select_from(rejected_frames).where(rejected_frames.c.rejected_at >= start)
-    return int(connection.scalar(statement) or 0)
 
 
 def _unjudged(connection: Connection, start: datetime) -> int:

@@ -117,7 +117,6 @@ def test_counters_are_those_of_the_rows(line: Plant) -> None:
         assert counts.failed_since(connection, START) == rows["FAIL"]
         assert counts.p99_ms(connection, START) == pytest.approx(118.0)
         assert counts.p99_ms(connection, NOON + timedelta(minutes=9)) is None
-        assert counts.rejected_messages(connection, START) == 0
     assert (found.n, found.n_pass, found.n_fail, found.n_review, found.n_invalid) == (
         320, rows["PASS"], rows["FAIL"], rows["REVIEW"], rows.get("INVALID", 0)
     )  # fmt: skip
