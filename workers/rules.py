@@ -36,11 +36,11 @@ _OF_GATES = {  # codes that a gate tells with each part: what happened, what it 
                             "Check the trigger sensor and the camera's trigger."),
 }  # fmt: skip
 _OF_REPORTS = {  # codes that a capture process tells itself: what happened, what it means, what to do
-    Kind.SPOOL_FULL: ("the spool of {camera} is full", "The station does as its setting says: stop, or divert parts.",
+    Kind.SPOOL_FULL: ("The spool of {camera} is full", "The station does as its setting says: stop, or divert parts.",
                       "Bring the broker back; until then no picture of this camera is taken."),
-    Kind.SPOOL_80: ("the spool of {camera} is nearly full", "Pictures wait on the station's disk, none is lost yet.",
+    Kind.SPOOL_80: ("The spool of {camera} is nearly full", "Pictures wait on the station's disk, none is lost yet.",
                     "Bring the broker back, or stop the station before the spool is full."),
-    Kind.CLOCK_OFFSET: ("the clock of {camera} is off", "Deadlines do not depend on it, the times on record do.",
+    Kind.CLOCK_OFFSET: ("The clock of {camera} is off", "Deadlines do not depend on it, the times on record do.",
                         "Check the time service of that machine."),
 }  # fmt: skip
 
@@ -106,17 +106,14 @@ def _two_sessions(facts: Facts) -> Iterator[Cause]:
 
 
 def _reported(facts: Facts) -> Iterator[Cause]:
-    """What the capture processes tell of themselves, one line for each code."""
+    """What the capture processes tell of themselves, one line for each code: `CODE: text`."""
     for camera in facts.line.cameras:
-        lines = dict.fromkeys(line for told in _alive(camera, facts) for line in told.alarm.splitlines())
-        for code, words in _OF_REPORTS.items():
-            said = [line.removeprefix(code).lstrip(": ") for line in lines if line.split(maxsplit=1)[:1] == [code]]
-            if said:
-                what, why, do = words
-                means = f"{said[0]}. {why}" if said[0] else why
-                yield Cause(
-                    kind=code, subject=camera.name, what=_capital(what.format(camera=camera.name)), why=means,
-                    do=do)  # fmt: skip
+        lines = (line.partition(":") for told in _alive(camera, facts) for line in told.alarm.splitlines())
+        said = {code.strip(): text.strip().rstrip(".") for code, _, text in lines}
+        for code, (what, why, do) in _OF_REPORTS.items():
+            if code in said:
+                means = f"{_capital(said[code])}. {why}" if said[code] else why
+                yield Cause(kind=code, subject=camera.name, what=what.format(camera=camera.name), why=means, do=do)
 
 
 def _qualified(facts: Facts) -> Iterator[Cause]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ from hypothesis import strategies as st
 
 from core.alarms import Cause, Kind, Severity
 from core.broker.protocol import Lag, Partition
+from core.broker.spool_file import Record, Spool
+from core.broker.spool_watch import SpoolWatch
 from core.broker.stall import Stall
+from core.clock import ClockWatch
 from core.messages import CAMERAS, FRAMES
+from core.metrics import Metrics
 from workers.facts import Account, Away, Camera, DeadLetters, Facts, GateTold, Judged, Line, Log, Silent, Told
 from workers.rules import causes, looked_at
 from workers.space import Pressure
@@ -108,19 +113,35 @@ def test_a_process_that_ended_or_was_killed_is_not_a_second_one(former: Told) ->
 
 @pytest.mark.parametrize("code", ["SPOOL_FULL", "SPOOL_80", "CLOCK_OFFSET"])
 def test_what_a_camera_tells_of_itself_is_raised_with_its_words(code: str) -> None:
-    cause = only(facts(camera(told=(told(alarm=f"{code} as it says\nOTHER unknown"),))))
+    cause = only(facts(camera(told=(told(alarm=f"{code}: as it says: so\nOTHER: unknown"),))))
     assert (cause.kind, cause.subject) == (code, "top")
-    assert cause.why.startswith("as it says. ")
+    assert cause.why.startswith("As it says: so. ")
     assert cause.what.startswith("The ")
 
 
+def test_the_alarms_of_a_real_spool_and_a_real_clock_are_understood(tmp_path: Path) -> None:
+    wall = [0]
+    clock = ClockWatch(wall=lambda: wall[0], monotonic=lambda: 0)
+    wall[0] = 5 * 10**9
+    (cause,) = causes(facts(camera(told=(told(alarm=clock.look()),))))
+    assert (cause.kind, "jumped by +5.0 s" in cause.why) == (Kind.CLOCK_OFFSET, True)
+    with Spool(tmp_path / "top.sqlite", most_bytes=1 << 20) as spool:
+        spool.append([Record(FRAMES, 0, "", bytes(880_000), ())])
+        watch = SpoolWatch(spool, Metrics())
+        (nearly,) = causes(facts(camera(told=(told(alarm=watch.report().alarm),))))
+        watch.refused("the spool has no room", diverting=False)
+        (full,) = causes(facts(camera(told=(told(alarm=watch.report().alarm),))))
+    assert (nearly.kind, full.kind) == (Kind.SPOOL_80, Kind.SPOOL_FULL)
+    assert full.why.startswith("The spool has no room; no more pictures are taken. ")
+
+
 def test_what_a_silent_process_told_is_no_longer_so() -> None:
-    quiet = told(alarm="SPOOL_80 81 %", reported_at=NOON - 10 * SECOND)
+    quiet = told(alarm="SPOOL_80: 81 %", reported_at=NOON - 10 * SECOND)
     assert causes(facts(camera(told=(quiet,)))) == []
 
 
 def test_a_code_that_begins_like_another_is_another() -> None:
-    assert causes(facts(camera(told=(told(alarm="SPOOL_800 x"),)))) == []
+    assert causes(facts(camera(told=(told(alarm="SPOOL_800: x"),)))) == []
 
 
 # verdicts
@@ -315,7 +336,7 @@ def test_whatever_a_healthy_line_judges_nobody_is_called(
 def test_every_cause_says_what_why_and_what_to_do_in_sentences() -> None:
     bad = camera(
         judged=judged(*["LATE"] * 6), account=Account(residual=1),
-        told=(told(alarm="SPOOL_80 a\nSPOOL_FULL b\nCLOCK_OFFSET c"), told(session=1)),
+        told=(told(alarm="SPOOL_80: a\nSPOOL_FULL: b\nCLOCK_OFFSET: c"), told(session=1)),
     )  # fmt: skip
     gates = tuple(GateTold(name=f"g{n}", alarms=(kind,), unconfirmed=1) for n, kind in enumerate(Kind))
     log = Log(

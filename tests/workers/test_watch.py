@@ -195,7 +195,7 @@ def test_a_watch_that_starts_again_goes_on_with_the_alerts_that_are_open(rig: Ri
 
 
 def test_a_broker_that_goes_away_is_one_alert_and_keeps_the_others_as_they_are(rig: Rig) -> None:
-    rig.report(alarm="SPOOL_80 81 % of 4 GiB")
+    rig.report(alarm="SPOOL_80: 81 % of 4 GiB")
     assert beyond(rig.look(3)) == [("SPOOL_80", "ring-top")]
     rig.broker_away = "kafka://a:9092 does not answer"
     rig.watch._looker.close()
