@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,7 +48,11 @@ LEASE_SECONDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """What is asked for. rate: parts per second over all cameras. away: servers that go for some seconds, in turn."""
+    """What is asked for.
+
+    rate: parts per second over all cameras. away: servers that go for some seconds, in turn. first: what is killed
+    first, in this order; without it everything once, at random.
+    """
 
     frames: int
     kills: int
@@ -58,6 +62,7 @@ class Storm:
     deadline_ms: int = 15_000
     seed: int = 0
     away: tuple[tuple[str, float], ...] = ()
+    first: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -152,7 +157,7 @@ def _storm(storm: Storm, settings: Settings, servers: Services, supervisor: Supe
     """Kill something each time another share of the parts is judged."""
     kills = Kills()
     dice = random.Random(storm.seed)  # noqa: S311
-    targets = _targets(supervisor, dice)
+    targets = _targets(supervisor, dice, [_named(word, supervisor) for word in storm.first])
     for number in range(1, storm.kills + 1):
         judged = _wait_for(settings, supervisor, storm.frames * number // (storm.kills + 2), stop)
         if stop.asked:
@@ -164,15 +169,22 @@ def _storm(storm: Storm, settings: Settings, servers: Services, supervisor: Supe
     return kills
 
 
-def _targets(supervisor: Supervisor, dice: random.Random) -> Iterator[str]:
+def _targets(supervisor: Supervisor, dice: random.Random, first: Sequence[str]) -> Iterator[str]:
     """Everything once in turn, then at random; a camera that has ended cannot be killed."""
     every = [*SERVERS, *(name for name in supervisor.names())]
-    first = [*every]
-    dice.shuffle(first)
-    yield from first
+    yield from first or dice.sample(every, len(every))
     while True:
         alive = [name for name in every if " at " in name or name in SERVERS or name in supervisor.pids()]
         yield dice.choice(alive)
+
+
+def _named(word: str, supervisor: Supervisor) -> str:
+    """The target of a server, role or point. Raises SettingsInvalid for another word."""
+    if word in (*SERVERS, *supervisor.names()):
+        return word
+    if word in POINTS:
+        return f"inspection at {word}"
+    raise SettingsInvalid(f"nothing to kill is called {word!r}; there are {', '.join([*SERVERS, *supervisor.names()])}")
 
 
 def _kill(target: str, servers: Services, supervisor: Supervisor, dice: random.Random, stop: Stop) -> str:

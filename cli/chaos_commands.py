@@ -19,6 +19,9 @@ def chaos(
     away: Annotated[
         list[str] | None, typer.Option(help="After the kills let a server go for long: kafka=600 (seconds), in turn.")
     ] = None,
+    first: Annotated[
+        list[str] | None, typer.Option(help="Kill these first, in this order: kafka, books, inspect_after_blobs, …")
+    ] = None,
     folder: Annotated[Path | None, typer.Option(help="Keep servers' data, logs and books in this new folder.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here; - for stdout.")] = None,
 ) -> None:
@@ -30,7 +33,7 @@ def chaos(
     from cli.chaos import Storm, run_chaos
 
     storm = Storm(frames=frames, kills=kills, cameras=cameras, workers=workers, rate=rate, seed=seed,
-                  away=tuple(_outage(text) for text in away or ()))  # fmt: skip
+                  away=tuple(_outage(text) for text in away or ()), first=tuple(first or ()))  # fmt: skip
     with TemporaryDirectory(prefix="flawline-chaos-") as scratch:
         report = run_chaos(storm, folder or Path(scratch) / "run")
     write_json(report, json_file)
