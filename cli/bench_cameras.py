@@ -18,7 +18,7 @@ from core.messages import CAMERAS, FRAMES, CameraReported, FrameCaptured, FrameI
 
 REPORT_EVERY = 1.0  # s
 STUCK_AFTER = 120.0  # s without a verdict
-SHORT, LONG = 0.005, 0.05  # s that a look for verdicts waits for one: while paced, and at full speed
+SHORT, LONG = 0.005, 0.3  # s that a look for verdicts waits for one: while paced, and at full speed
 
 
 @dataclass(frozen=True, slots=True)

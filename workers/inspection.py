@@ -69,9 +69,9 @@ class Inspector:
         pending = [self._threads.submit(prepare, message, self._take, self._shelf) for message in messages]
         try:
             for places in self._by_urgency(messages):
-                taken, judgements = self._judge([pending[place] for place in places])
-                self._record(taken, judgements)
-                outcomes |= {p: _outcome(o, j) for p, o, j in zip(places, taken, judgements, strict=True)}
+                ready, judgements = self._judge([pending[place] for place in places])
+                self._record(ready, judgements)
+                outcomes |= {p: _outcome(o.taken, j) for p, o, j in zip(places, ready, judgements, strict=True)}
         finally:
             for one in pending:  # where a store is away, the others need not find out too
                 one.cancel()
@@ -82,9 +82,9 @@ class Inspector:
         try:
             frame = identify(message, self._bounds, now=self._now())
             judgement = unjudged(NoVerdictReason.INTERNAL_ERROR, detail, is_dead=True)
-            self._record([Taken(message, frame, message.value)], [judgement])
+            self._record([Prepared(Taken(message, frame, message.value))], [judgement])
         except BadFrame as problem:
-            self._record([Taken(message, None, problem=problem)], [refused(problem, is_dead=True)])
+            self._record([Prepared(Taken(message, None, problem=problem))], [refused(problem, is_dead=True)])
         return Dead(detail)
 
     def _by_urgency(self, messages: Sequence[Message]) -> list[list[int]]:
@@ -94,12 +94,12 @@ class Inspector:
         groups = ([place for place, late in enumerate(overdue) if late is wanted] for wanted in (False, True))
         return [places for places in groups if places]
 
-    def _judge(self, pending: Sequence[Future[Prepared]]) -> tuple[list[Taken], list[Judgement]]:
-        """Judge in two parts: while the network looks at the first, the second is decoded."""
-        middle = len(pending) // 2 if len(pending) >= SPLIT_FROM else 0
+    def _judge(self, pending: Sequence[Future[Prepared]]) -> tuple[list[Prepared], list[Judgement]]:
+        """Judge a quarter first: while the network looks at it, the rest is made ready."""
+        first = len(pending) // 4 if len(pending) >= SPLIT_FROM else 0
         ready: list[Prepared] = []
         judgements: list[Judgement] = []
-        for part in filter(None, (pending[:middle], pending[middle:])):
+        for part in filter(None, (pending[:first], pending[first:])):
             with self._metrics.stage("decode"):
                 some = [one.result() for one in part]
             with self._metrics.stage("model"):
@@ -110,11 +110,12 @@ class Inspector:
             replace(in_time(one.taken.frame, judgement, now), at=now)
             for one, judgement in zip(ready, judgements, strict=True)
         )
-        return [one.taken for one in ready], list(in_the_end)
+        return ready, list(in_the_end)
 
-    def _record(self, taken: Sequence[Taken], judgements: Sequence[Judgement]) -> None:
+    def _record(self, ready: Sequence[Prepared], judgements: Sequence[Judgement]) -> None:
         with self._metrics.stage("pictures"):
-            kept = self._keep(taken, judgements)
+            kept = self._keep(ready, judgements)
+        taken = [one.taken for one in ready]
         rows: dict[FrameId, Inspected] = {}
         for one, judgement in zip(taken, judgements, strict=True):
             if one.frame and one.frame.id not in rows:  # a frame that was sent twice is judged once
@@ -141,19 +142,13 @@ class Inspector:
             self._metrics.repeated(len(old))
         self._stores.live.show([Glimpse(row, kept[id_].small) for id_, row in rows.items() if id_ in new])
 
-    def _keep(self, taken: Sequence[Taken], judgements: Sequence[Judgement]) -> dict[FrameId, Kept]:
+    def _keep(self, ready: Sequence[Prepared], judgements: Sequence[Judgement]) -> dict[FrameId, Kept]:
         """Store what is kept of each frame, the first of equal ones."""
-
-        def keep(work: tuple[FrameCaptured, Taken, Judgement]) -> Kept:
-            frame, one, judgement = work
-            heat = judgement.prediction.map if judgement.prediction else None
-            return self._keeper(frame, judgement.verdict, Evidence(one.value, one.picture, heat))
-
-        work: dict[FrameId, tuple[FrameCaptured, Taken, Judgement]] = {}
-        for one, judgement in zip(taken, judgements, strict=True):
-            if one.frame:
-                work.setdefault(one.frame.id, (one.frame, one, judgement))
-        kept = dict(zip(work, self._threads.map(keep, work.values()), strict=True))
+        kept: dict[FrameId, Kept] = {}
+        for one, judgement in zip(ready, judgements, strict=True):
+            frame, heat = one.taken.frame, judgement.prediction.map if judgement.prediction else None
+            if frame and frame.id not in kept:
+                kept[frame.id] = self._keeper(frame, judgement.verdict, Evidence(one.taken.value, one.small, heat))
         self._stores.blobs.put_all([item for one in kept.values() for item in one.items])
         return kept
 

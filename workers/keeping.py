@@ -28,10 +28,10 @@ SUFFIX = {"jpeg": "jpg", "png": "png"}
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What there is to keep: the encoded picture, and where they exist the decoded one and the anomaly map."""
+    """What there is to keep: the encoded picture, and where they exist its small JPEG and the anomaly map."""
 
     value: bytes
-    picture: NDArray[np.uint8] | None = None
+    small: bytes | None = None
     heat: NDArray[np.float32] | None = None
 
 
@@ -56,7 +56,7 @@ class Keeper:
         self._all_heat = all_heat
 
     def __call__(self, frame: FrameCaptured, verdict: MachineVerdict, evidence: Evidence) -> Kept:
-        """Encode what the rule keeps; nothing is stored yet. Safe to call from several threads."""
+        """Encode what the rule keeps; nothing is stored yet."""
         passed = verdict is MachineVerdict.PASS
         items: list[Item] = []
 
@@ -64,18 +64,17 @@ class Keeper:
             items.append((frame_key(kind, frame.id, frame.captured_at, suffix), data, durable))
             return items[-1][0]
 
-        picture = thumb = heat = low = high = small = None
+        picture = thumb = heat = low = high = None
         if evidence.value and (not passed or is_sampled(str(frame.id), self._sample_share)):
             suffix = SUFFIX.get(frame.encoding, "bin")
             picture = put(Kind.SAMPLE if passed else Kind.FRAME, evidence.value, suffix, durable=not passed)
-        if evidence.picture is not None:
-            small = small_jpeg(evidence.picture)
-            thumb = put(Kind.RING if passed else Kind.THUMB, small, "jpg", durable=False)
+        if evidence.small is not None:
+            thumb = put(Kind.RING if passed else Kind.THUMB, evidence.small, "jpg", durable=False)
         if self._keeps_heat(verdict, evidence.heat):
             assert evidence.heat is not None
             encoded, low, high = heat_png(evidence.heat)
             heat = put(Kind.HEAT, encoded, "png", durable=not passed)
-        return Kept(picture, thumb, heat, low, high, small, tuple(items))
+        return Kept(picture, thumb, heat, low, high, evidence.small, tuple(items))
 
     def _keeps_heat(self, verdict: MachineVerdict, heat: NDArray[np.float32] | None) -> bool:
         wanted = self._all_heat or verdict in (MachineVerdict.FAIL, MachineVerdict.REVIEW)

@@ -1,4 +1,4 @@
-"""A message made ready for the network, on a thread of its own: read, decoded, and laid into its model's fixture."""
+"""A message made ready for the network, on a thread of its own: read, decoded, made small, laid into its fixture."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from core.errors import BadFrame
 from core.verdicts import InvalidReason
 from model.fixture import FixtureMismatch
 from workers.frames import Picture, Taken
+from workers.keeping import small_jpeg
 from workers.shelf import Qualified, Shelf, Unknown, Unqualified
 
 
@@ -15,11 +16,12 @@ from workers.shelf import Qualified, Shelf, Unknown, Unqualified
 class Prepared:
     """A message as far as it could be made ready.
 
-    found: what its product is judged by, None where there is no picture. laid: what the network is to see, None where
-    nobody can judge it. problem: why the picture does not fit.
+    small: the JPEG that is kept of it, found: what its product is judged by; None where there is no picture. laid: what
+    the network is to see, None where nobody can judge it. problem: why the picture does not fit.
     """
 
     taken: Taken
+    small: bytes | None = None
     found: Qualified | Unqualified | Unknown | None = None
     laid: Picture | None = None
     problem: BadFrame | None = None
@@ -30,10 +32,11 @@ def prepare(message: Message, take: Callable[[Message], Taken], shelf: Shelf) ->
     taken = take(message)
     if taken.frame is None or taken.picture is None:
         return Prepared(taken)
+    small = small_jpeg(taken.picture)
     found = shelf.find(taken.frame.product)
     if not isinstance(found, Qualified):
-        return Prepared(taken, found)
+        return Prepared(taken, small, found)
     try:
-        return Prepared(taken, found, found.predictor.fixture.apply(taken.picture))
+        return Prepared(taken, small, found, found.predictor.fixture.apply(taken.picture))
     except FixtureMismatch as problem:
-        return Prepared(taken, found, problem=BadFrame(str(problem), InvalidReason.MISALIGNED))
+        return Prepared(taken, small, found, problem=BadFrame(str(problem), InvalidReason.MISALIGNED))

@@ -13,7 +13,7 @@ from workers.keeping import SMALL, Evidence, Keeper, small_jpeg
 
 GOOD = png(picture())
 HEAT = np.linspace(0, 1, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
-EVIDENCE = Evidence(GOOD, picture(), HEAT)
+EVIDENCE = Evidence(GOOD, small_jpeg(picture()), HEAT)
 
 
 def decoded(jpeg: bytes) -> NDArray[np.uint8]:
@@ -56,7 +56,7 @@ def test_the_row_names_what_is_stored_and_nothing_else() -> None:
 
 
 def test_a_map_that_is_not_finite_is_not_kept() -> None:
-    broken = Evidence(GOOD, picture(), np.full((8, 8), np.nan, np.float32))
+    broken = Evidence(GOOD, None, np.full((8, 8), np.nan, np.float32))
     kept = Keeper(sample_share=0.0, all_heat=True)(frame(), MachineVerdict.NO_VERDICT, broken)
     assert (kept.heat, kept.heat_min) == (None, None)
 
