@@ -13,7 +13,7 @@ from cli.chaos import SERVERS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 POINTS = ("inspect_after_poll", "inspect_after_blobs", "inspect_after_transaction", "inspect_after_publish")
-FRAMES = 1200
+FRAMES = 800
 
 
 def chaos(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -31,7 +31,7 @@ def test_a_storm_over_workers_and_servers_loses_doubles_and_passes_nothing(tmp_p
     first = (*POINTS, "capture camera-1", *SERVERS)
     order = [word for target in first for word in ("--first", target)]
     path = tmp_path / "report.json"
-    run = chaos("--frames", f"{FRAMES}", "--kills", f"{len(first)}", "--cameras", "2", "--rate", "15", *order,
+    run = chaos("--frames", f"{FRAMES}", "--kills", f"{len(first)}", "--cameras", "2", "--rate", "6", *order,
                 "--json", str(path))  # fmt: skip
     report = report_of(run, path)
     said = json.dumps(report) + run.stderr[-2000:]
