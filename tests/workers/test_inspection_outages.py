@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from cli.services.plant import Services
+from core.blobs import open_blobs
 from core.live import Glimpse, NoLive, open_live
 from core.metrics import Metrics
 from core.prometheus import PrometheusMetrics
-from core.settings import LiveSettings, Settings
+from core.settings import BlobSettings, LiveSettings, Settings
 from model.manifest import ModelLimits
 from tests.conftest import OwnServers
 from tests.servers import unique
@@ -110,6 +112,52 @@ def test_what_is_past_its_deadline_never_holds_up_what_is_not(bench: Bench) -> N
     late = [row for row in bench.rows() if row.is_late]
     assert all(row.score is not None for row in late), "still judged, as evidence"
     assert bench.counted() == 6
+
+
+def test_each_frame_of_a_large_mixed_batch_ends_as_it_would_alone(bench: Bench) -> None:
+    bench.teach()
+    bench.teach(ModelLimits(t_lo=-2.0, t_hi=-1.0), product="board", seed=1)
+    wide = png(picture(height=64, width=192))
+    kinds: list[tuple[bytes, dict[str, object], str, str]] = [
+        (GOOD, {}, "PASS", ""),
+        (b"no picture", {"sha256": ""}, "INVALID", "DECODE_ERROR"),
+        (GOOD, {"product": "board"}, "FAIL", ""),
+        (wide, {}, "INVALID", "MISALIGNED"),
+        (GOOD, {"gate": "BLUR"}, "INVALID", "BLUR"),
+        (GOOD, {"product": "gearbox"}, "INVALID", "WRONG_PRODUCT"),
+        (b"", {"no_verdict": "BROKER_DOWN"}, "NO_VERDICT", "BROKER_DOWN"),
+        (GOOD, {"deadline_ms": 1}, "NO_VERDICT", "LATE"),
+    ]
+    for seq in range(16):
+        value, changes, _, _ = kinds[seq % len(kinds)]
+        bench.send(value, frame(seq, value, **changes))
+    assert bench.worker().step(0.0) == 16, "all in one batch"
+    assert [(row.verdict, row.reason) for row in bench.rows()] == [
+        (verdict, reason) for *_, verdict, reason in kinds * 2
+    ]
+    assert [row.size for row in bench.rows()] == [len(value) for value, *_ in kinds * 2]
+    assert sorted(int(dict(letter.headers)["seq"]) for letter in bench.dead()) == [1, 5, 9, 13]
+    assert bench.counted() == 16
+
+
+def test_an_s3_store_that_is_gone_is_waited_for(bench: Bench) -> None:
+    bench.teach()
+    worker = bench.worker()
+    bench.send(GOOD, frame(0, GOOD))
+    drain(worker)
+    folder = bench.blobs
+    away = BlobSettings(
+        url="s3://flawline?endpoint=http://127.0.0.1:1", access_key="key", secret_key=SecretStr("secret")
+    )
+    bench.blobs = open_blobs(Settings(blobs=away))
+    waiting = bench.worker()
+    bench.send(GOOD, frame(1, GOOD))
+    waiting.step(0.0)
+    assert len(bench.rows()) == 1
+    assert sum(lag.records for lag in bench.broker.lag("frames", group="inspection")) == 1
+    bench.blobs = folder
+    drain(bench.worker())
+    assert [row.verdict for row in bench.rows()] == ["PASS"] * 2
 
 
 @pytest.fixture
