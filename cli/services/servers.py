@@ -216,13 +216,18 @@ class S3(Service):
         return self.pid() is not None and listens(self.port) and self._bucket_is_there()
 
     def _bucket_is_there(self) -> bool:
-        """Asked of the filer, whose folders below /buckets are the buckets."""
+        """Asked of the filer, whose folders below /buckets are the buckets; the first write makes its volumes."""
         place = f"http://{HOST}:{self.port + 6}/buckets/{BUCKET}/"
         try:
             urllib.request.urlopen(place + "?limit=1", timeout=3).close()  # noqa: S310 - our own http address
         except urllib.error.HTTPError:
-            make = urllib.request.Request(place, method="POST")
-            urllib.request.urlopen(make, timeout=5).close()  # noqa: S310
+            for method, name in (("POST", ""), ("PUT", "ready"), ("DELETE", "ready")):
+                data = b"ready" if method == "PUT" else None
+                ask = urllib.request.Request(place + name, data=data, method=method)  # noqa: S310
+                try:
+                    urllib.request.urlopen(ask, timeout=20).close()  # noqa: S310
+                except OSError:
+                    return False
         except OSError:
             return False
         return True
