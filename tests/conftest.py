@@ -5,10 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from cli.services.plant import Services
 from tests.servers import SHARED, postgres_of, upgraded_template
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code
+hypothesis.settings.load_profile("untimed")
 
 OwnServers = Callable[..., Services]
 
