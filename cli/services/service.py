@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from core.errors import SettingsInvalid, StoreUnavailable
@@ -15,7 +16,7 @@ START_WITHIN = 90.0  # s, on a machine that does other work
 STOP_WITHIN = 30.0
 
 
-class Service:
+class Service(ABC):
     """A server with its data in `folder`. Subclasses say how it is prepared, called and asked."""
 
     name = ""
@@ -28,21 +29,21 @@ class Service:
         self.port = port
 
     @property
+    @abstractmethod
     def url(self) -> str:
         """As the settings take it."""
-        raise NotImplementedError
 
     @property
     def log(self) -> Path:
         """What the server says."""
         return self.folder / "output.log"
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - Redis and Mosquitto need little or nothing
         """Make its data and configuration where there are none."""
 
+    @abstractmethod
     def command(self) -> list[str]:
         """The command line."""
-        raise NotImplementedError
 
     def answers(self) -> bool:
         """Whether it serves now."""
