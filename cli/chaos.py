@@ -24,12 +24,10 @@ from cli.services.service import Service
 from core.database import Database
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.line import Camera, Line, line_of
-from core.messages import CAMERAS, FRAMES
 from core.records.books import books
 from core.settings import Settings, environment_of
 from core.stop import Stop
 from core.tables import inspections
-from workers import bookkeeping, inspection
 from workers.supervisor import Role, Supervisor
 
 log = logging.getLogger(__name__)
@@ -276,9 +274,7 @@ def _drain(settings: Settings, supervisor: Supervisor, frames: int, stop: Stop) 
     _wait_for(settings, supervisor, frames, stop)
     _until(lambda: not supervisor.names("capture ") or not _running(supervisor, "capture "), supervisor, stop)
     with parts.broker(settings) as broker:
-        topics = ((FRAMES, inspection.GROUP), (CAMERAS, bookkeeping.GROUP))
-        _until(lambda: not sum(lag.records for topic, group in topics for lag in broker.lag(topic, group=group)),
-               supervisor, stop)  # fmt: skip
+        _until(lambda: parts.waiting(broker) == 0, supervisor, stop)
 
 
 def _running(supervisor: Supervisor, prefix: str) -> list[str]:

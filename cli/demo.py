@@ -17,7 +17,6 @@ from cli.line_up import require_free_port, running
 from cli.teach import INTERRUPTED, Asked, enter, learn_product
 from core.errors import SettingsInvalid
 from core.line import Camera, Line, line_of
-from core.messages import CAMERAS, FRAMES
 from core.records import models
 from core.records.books import Books, books
 from core.records.models import ModelRow
@@ -27,7 +26,6 @@ from core.verdicts import MachineVerdict
 from ingest.encoder import encode_jpeg
 from ingest.simulator import PRODUCTS, Simulator
 from model.training import TrainingCancelled
-from workers import bookkeeping, inspection
 from workers.supervisor import Supervisor
 
 GOLDEN = 400  # good pictures for each product: 199 of them, held out, prove a FAIL limit at 0.5 %
@@ -163,11 +161,10 @@ def _status(found: Books) -> Table:
 def _drain(settings: Settings, supervisor: Supervisor) -> None:
     """Let what was captured be judged before the end, for as long as it goes on."""
     least, limit = -1, time.monotonic() + STUCK_AFTER
-    topics = ((FRAMES, inspection.GROUP), (CAMERAS, bookkeeping.GROUP))
     with parts.broker(settings) as broker:
         while time.monotonic() < limit:
             supervisor.tend()
-            left = sum(lag.records for topic, group in topics for lag in broker.lag(topic, group=group))
+            left = parts.waiting(broker)
             if left == 0:
                 return
             if left < least or least < 0:

@@ -61,6 +61,14 @@ def topics(settings: Settings, line: Line) -> list[Topic]:
     return wide + [Topic(name, 1, age, size) for name in narrow]
 
 
+def waiting(broker: Broker) -> int:
+    """Frames and camera reports in the log that nobody has committed yet. Raises StoreUnavailable."""
+    from workers import bookkeeping, inspection
+
+    groups = ((FRAMES, inspection.GROUP), (CAMERAS, bookkeeping.GROUP))
+    return sum(lag.records for topic, group in groups for lag in broker.lag(topic, group=group))
+
+
 def prepare(settings: Settings, line: Line | None = None) -> None:
     """Make what is missing: the data folder, the tables, and for a line its topics and its entry in the books."""
     from core.records import line as line_records
