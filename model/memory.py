@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.anomaly_map import STRIDES, MapMaker
+from model.threads import on_one_thread
 
 REACH = 1  # cells of stride 8, in each direction
 MOST_PARTS = 120
@@ -137,13 +138,9 @@ class MemoryMaps:
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """features: (B, C, h, w). Returns (B, H, W) float32; NaN for a picture with a feature that is not finite."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)  # the products are small: threads that wait for one another by spinning cost more
-        try:
+        with on_one_thread():
             parts = range(0, len(features), PIECE)
             found = [self._memory.distances(features[start : start + PIECE]) for start in parts]
-        finally:
-            torch.set_num_threads(before)
         return self._maker.one_level(np.concatenate(found), LEVEL)
 
 

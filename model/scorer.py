@@ -1,5 +1,6 @@
 """Pictures at the model's size in, maps and raw scores out: the part that calibration and inspection share."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from model.anomaly_map import MapMaker, highest
 from model.fusion import Second
 from model.memory import MemoryMaps
 from model.runtimes import Runtime
+from model.threads import on_one_thread
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,10 @@ class Scorer:
     def __call__(self, images: NDArray[np.uint8]) -> Scored:
         """images: (N, H, W, 3) uint8 RGB at the model's size."""
         seen = self.runtime.look(images)
-        maps = self._maker(seen.distances)
-        if self._second is not None:
-            assert self._golden is not None
-            assert seen.features is not None  # the runtime was opened for a memory
-            maps = self._second.fuse(maps, self._golden(seen.features))
+        with nullcontext() if self.runtime.fingerprint.runtime == "torch" else on_one_thread():
+            maps = self._maker(seen.distances)
+            if self._second is not None:
+                assert self._golden is not None
+                assert seen.features is not None  # the runtime was opened for a memory
+                maps = self._second.fuse(maps, self._golden(seen.features))
         return Scored(highest(maps, self.valid), maps)

@@ -7,7 +7,8 @@ convolution is timed now and then on one, on half and on all of the threads, and
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
@@ -62,6 +63,17 @@ class ThreadChooser:
         torch.set_num_threads(best)
         self._pause = min(2 * self._pause, LONGEST_PAUSE) if best == before else FIRST_PAUSE
         self._next_look = self._clock() + self._pause
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """PyTorch on one thread, for small work beside another runtime: its threads would spin on the same cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def time_convolution(threads: int) -> float:

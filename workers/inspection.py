@@ -1,6 +1,7 @@
 """The inspection step: frames in, verdicts in the books, in the order that loses and doubles nothing (design.md §3).
 
 decode -> one model batch per product -> decide -> pictures -> one transaction -> verdict messages; the runtime commits.
+All up to the decision has no effects and runs on threads, so that the network sees the next batch meanwhile.
 """
 
 import time
@@ -29,7 +30,7 @@ from workers.frames import Bounds, Taken, identify, take
 from workers.judging import Judgement, in_time, is_overdue, refused, regions_of, scored, unjudged
 from workers.keeping import Evidence, Keeper, Kept
 from workers.preparing import Prepared, prepare
-from workers.runtime import Dead, Done, Outcome
+from workers.runtime import Dead, Done, Outcome, nothing
 from workers.shelf import Qualified, Shelf, Unknown, describe
 
 GROUP = "inspection"
@@ -47,6 +48,43 @@ class Stores:
     live: Live = field(default_factory=NoLive)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Frames that the network has seen, and what it says of each; the clock has not been asked yet."""
+
+    ready: Sequence[Prepared]
+    judgements: Sequence[Judgement]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch on its way through the network: no effects yet. groups: the places of its messages, the urgent first."""
+
+    pending: Sequence[Future[Prepared]]
+    groups: Sequence[tuple[Sequence[int], Future[Seen]]]
+    record: Callable[[Seen], list[Outcome]]
+
+    def finish(self, idle: Callable[[], None] = nothing) -> list[Outcome]:
+        """See Begun."""
+        outcomes: dict[int, Outcome] = {}
+        try:
+            for number, (places, seen) in enumerate(self.groups, start=1):
+                found = seen.result()
+                if number == len(self.groups):
+                    idle()
+                outcomes |= zip(places, self.record(found), strict=True)
+        finally:
+            self.drop()  # where a store is away, the others need not find out too
+        return [outcomes[place] for place in range(len(self.pending))]
+
+    def drop(self) -> None:
+        """See Begun."""
+        for _, seen in self.groups:
+            seen.cancel()
+        for one in self.pending:
+            one.cancel()
+
+
 class Inspector:
     """Judges frames. Knows the books, the pictures and the models; knows no broker position."""
 
@@ -60,31 +98,30 @@ class Inspector:
         self._metrics = metrics or Metrics()
         self._now = now
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
+        self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
 
     def __call__(self, messages: Sequence[Message]) -> list[Outcome]:
         """One outcome for each message, all its effects durable. Raises StoreUnavailable."""
-        self._stores.verdicts.flush()  # what a failed turn left there, before it is told once more
+        return self.begin(messages).finish()
+
+    def begin(self, messages: Sequence[Message]) -> Batch:
+        """Let the network look at a batch, behind what it has begun before. Raises StoreUnavailable."""
         self._shelf.refresh()
-        outcomes: dict[int, Outcome] = {}
         pending = [self._threads.submit(prepare, message, self._take, self._shelf) for message in messages]
-        try:
-            for places in self._by_urgency(messages):
-                ready, judgements = self._judge([pending[place] for place in places])
-                self._record(ready, judgements)
-                outcomes |= {p: _outcome(o.taken, j) for p, o, j in zip(places, ready, judgements, strict=True)}
-        finally:
-            for one in pending:  # where a store is away, the others need not find out too
-                one.cancel()
-        return [outcomes[place] for place in range(len(messages))]
+        groups = [
+            (places, self._network.submit(self._judge, [pending[place] for place in places]))
+            for places in self._by_urgency(messages)
+        ]
+        return Batch(pending, groups, self._settle)
 
     def give_up(self, message: Message, detail: str) -> Outcome:
         """NO_VERDICT for a frame that cannot be handled, without decoding or scoring it."""
         try:
             frame = identify(message, self._bounds, now=self._now())
             judgement = unjudged(NoVerdictReason.INTERNAL_ERROR, detail, is_dead=True)
-            self._record([Prepared(Taken(message, frame, message.value))], [judgement])
+            self._record(Seen([Prepared(Taken(message, frame, message.value))], [judgement]))
         except BadFrame as problem:
-            self._record([Prepared(Taken(message, None, problem=problem))], [refused(problem, is_dead=True)])
+            self._record(Seen([Prepared(Taken(message, None, problem=problem))], [refused(problem, is_dead=True)]))
         return Dead(detail)
 
     def _by_urgency(self, messages: Sequence[Message]) -> list[list[int]]:
@@ -94,7 +131,7 @@ class Inspector:
         groups = ([place for place, late in enumerate(overdue) if late is wanted] for wanted in (False, True))
         return [places for places in groups if places]
 
-    def _judge(self, pending: Sequence[Future[Prepared]]) -> tuple[list[Prepared], list[Judgement]]:
+    def _judge(self, pending: Sequence[Future[Prepared]]) -> Seen:
         """Judge a quarter first: while the network looks at it, the rest is made ready."""
         first = len(pending) // 4 if len(pending) >= SPLIT_FROM else 0
         ready: list[Prepared] = []
@@ -105,14 +142,21 @@ class Inspector:
             with self._metrics.stage("model"):
                 judgements += _judged(some)
             ready += some
-        now = self._now()
-        in_the_end = (
-            replace(in_time(one.taken.frame, judgement, now), at=now)
-            for one, judgement in zip(ready, judgements, strict=True)
-        )
-        return ready, list(in_the_end)
+        return Seen(ready, judgements)
 
-    def _record(self, ready: Sequence[Prepared], judgements: Sequence[Judgement]) -> None:
+    def _settle(self, seen: Seen) -> list[Outcome]:
+        """Put it in the books as it stands at this moment: what is late by now was late."""
+        now = self._now()
+        in_the_end = [
+            replace(in_time(one.taken.frame, judgement, now), at=now)
+            for one, judgement in zip(seen.ready, seen.judgements, strict=True)
+        ]
+        self._record(Seen(seen.ready, in_the_end))
+        return [_outcome(one.taken, judgement) for one, judgement in zip(seen.ready, in_the_end, strict=True)]
+
+    def _record(self, seen: Seen) -> None:
+        ready, judgements = seen.ready, seen.judgements
+        self._stores.verdicts.flush()  # what a failed turn left there, before it is told once more
         with self._metrics.stage("pictures"):
             kept = self._keep(ready, judgements)
         taken = [one.taken for one in ready]

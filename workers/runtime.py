@@ -10,8 +10,9 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core import faults
 from core.broker.protocol import Consumer, Message, Partition, Producer
@@ -62,6 +63,30 @@ class Step(Protocol):
         ...
 
 
+class Begun(Protocol):
+    """A batch that a step has begun, without effects so far."""
+
+    def finish(self, idle: Callable[[], None]) -> list[Outcome]:
+        """Wait for it and give it its effects; one outcome for each message. Raises StoreUnavailable.
+
+        idle: called at most once, when nothing of this batch but its effects is left to do.
+        """
+        ...
+
+    def drop(self) -> None:
+        """Let it go: its messages will be read again."""
+        ...
+
+
+@runtime_checkable
+class Ahead(Step, Protocol):
+    """A step that can begin a batch while the one before it is given its effects."""
+
+    def begin(self, messages: Sequence[Message]) -> Begun:
+        """Begin what has no effects. Raises StoreUnavailable."""
+        ...
+
+
 class Guard(Protocol):
     """Counts the tries of a batch beyond the life of this process (workers.guard)."""
 
@@ -84,6 +109,10 @@ class Unguarded:
 
     def note(self, partition: Partition, offset: int, tries: int) -> None:
         """Nothing to note."""
+
+
+def nothing() -> None:
+    """For those who have nothing to do meanwhile."""
 
 
 def finished(settled: Iterable[tuple[Message, Outcome]]) -> dict[Partition, int]:
@@ -118,6 +147,14 @@ class Watch:
     behind: Behind | None = None
 
 
+@dataclass(slots=True)
+class _Next:
+    """What was read while the batch before it was given its effects; begun: where that could be done already."""
+
+    messages: Sequence[Message]
+    begun: Begun | None = None
+
+
 def _where(message: Message) -> str:
     return f"{message.partition.topic}/{message.partition.number} offset {message.offset}"
 
@@ -139,27 +176,35 @@ class Worker:
         self._crashes = 0  # in a row
         self._seasoned: set[Partition] = set()  # owned partitions of which a batch has been begun
         self._begun: dict[Partition, int] = {}  # what the guard counts of the batch at hand
+        self._next: _Next | None = None
 
     def run(self) -> None:
         """Work until asked to stop. Raises what was unforeseen several times in a row, FlawlineError on standstill."""
         self._signs.ready()
-        while not self._stop.asked:
-            self.step()
+        try:
+            while not self._stop.asked:
+                self.step()
+        finally:
+            self._drop_next()  # nothing of it is committed: whoever comes next reads it again
 
     def step(self, timeout: float | None = None) -> int:
-        """Deal with at most one batch, waiting at most `timeout` seconds for it; return its number of messages."""
+        """Deal with at most one batch, waiting at most `timeout` seconds for it; return its number of messages.
+
+        A batch that is ready when the network has seen this one is begun already, and dealt with by the next call.
+        """
         try:
             if self._astray:
                 self._dead_letters.flush()  # what a failed turn left there, before it is buried once more
                 self._consumer.rewind()
             self._astray = True
-            with self._signs.metrics.stage("poll"):
-                messages = self._consumer.poll(self._pace.poll if timeout is None else timeout, most=self._pace.batch)
-            waiting = self._deal_with(messages) if messages else None
+            now, self._next = self._next or _Next(self._poll(self._pace.poll if timeout is None else timeout)), None
+            messages = now.messages
+            waiting = self._deal_with(now) if messages else None
             self._astray = waiting is not None
         except StoreUnavailable as problem:
             waiting, messages = Wait(str(problem)), []
         if waiting:
+            self._drop_next()  # the position goes back to before it
             self._back_off(waiting.detail)
         else:
             self._waits = 0
@@ -168,12 +213,36 @@ class Worker:
                 self._behind.look(self._consumer.assignment())
         return len(messages)
 
-    def _deal_with(self, messages: Sequence[Message]) -> Wait | None:
+    def _poll(self, timeout: float) -> list[Message]:
+        with self._signs.metrics.stage("poll"):
+            return self._consumer.poll(timeout, most=self._pace.batch)
+
+    def _look_ahead(self) -> None:
+        """Read and begin the next batch, if there is one, while the batch at hand is given its effects.
+
+        Not from a partition whose first batch is still to come: the guard counts that one's tries, and it goes alone.
+        """
+        if not isinstance(self._step, Ahead) or self._stop.asked or self._next:
+            return
+        with suppress(StoreUnavailable):  # the next turn finds out, where it can be waited for
+            messages = self._poll(0)
+            self._next = _Next(messages) if messages else None  # before anything can fail: they have been read now
+            seasoned = self._seasoned & self._consumer.assignment()
+            if self._next and {message.partition for message in messages} <= seasoned:
+                self._next.begun = self._step.begin(messages)
+
+    def _drop_next(self) -> None:
+        if self._next and self._next.begun:
+            self._next.begun.drop()
+        self._next = None
+
+    def _deal_with(self, now: _Next) -> Wait | None:
+        messages = now.messages
         faults.reach("inspect_after_poll")
         tries = self._tries(messages)
         if max(tries.values(), default=1) > KILLS_ALLOWED:
             return self._carefully(messages, {partition for partition, n in tries.items() if n > ALONE})
-        outcomes = self._attempt(messages)
+        outcomes = self._attempt(messages, now.begun, ahead=True)
         if isinstance(outcomes, Exception):
             return self._settle(self._one_by_one(messages))
         return self._settle(list(zip(messages, outcomes, strict=True)))
@@ -205,10 +274,15 @@ class Worker:
                 return waiting
         return None
 
-    def _attempt(self, messages: Sequence[Message]) -> Sequence[Outcome] | Exception:
+    def _attempt(
+        self, messages: Sequence[Message], begun: Begun | None = None, *, ahead: bool = False
+    ) -> Sequence[Outcome] | Exception:
         """The step's outcomes; a Wait for all when a store is away; the error when nobody foresaw it."""
         try:
-            outcomes = self._step(messages)
+            if isinstance(self._step, Ahead):
+                outcomes = (begun or self._step.begin(messages)).finish(self._look_ahead if ahead else nothing)
+            else:
+                outcomes = self._step(messages)
         except StoreUnavailable as problem:
             return [Wait(str(problem))] * len(messages)
         except Exception as problem:

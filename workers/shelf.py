@@ -74,7 +74,7 @@ OpenPredictor = Callable[[Path, str], Predictor]  # a model file and its SHA-256
 
 
 class Shelf:
-    """What each product is judged by, as the books say it. Owned by one thread."""
+    """What each product is judged by, as the books say it. Refreshed by one thread; any may ask what it finds."""
 
     def __init__(self, database: Database, blobs: BlobStore, folder: Path, open_predictor: OpenPredictor, *,
                  signals: Signals = Signals(), clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
@@ -113,12 +113,12 @@ class Shelf:
 
     def find(self, product: str) -> Qualified | Unqualified | Unknown:
         """What `product` is judged by now."""
-        if product in self._in_use:
-            return self._in_use[product]
+        if in_use := self._in_use.get(product):
+            return in_use
         if product not in self._known:
             return Unknown(f"no product {product!r} in the books; teach it with `flawline onboard {product} FOLDER`")
-        if product in self._refused:
-            return Unqualified(NoVerdictReason.NOT_QUALIFIED, self._refused[product][2])
+        if refused := self._refused.get(product):
+            return Unqualified(NoVerdictReason.NOT_QUALIFIED, refused[2])
         return Unqualified(
             NoVerdictReason.NOT_QUALIFIED,
             f"{product} has no active model; train one or activate one on the Models page",
