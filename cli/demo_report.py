@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from cli import parts
-from core.blobs import BlobStore
+from core.blobs.protocol import BlobStore
 from core.database import Database
 from core.line import Camera, Line
 from core.records.books import books

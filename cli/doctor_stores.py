@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cli import parts
-from core.blobs import Kind, open_blobs
+from core.blobs.keys import Kind
+from core.blobs.open import open_blobs
 from core.database import open_database
 from core.errors import FlawlineError
 from core.line import read_line

@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 from core import faults, logs
-from core.blobs import BlobStore, open_blobs
+from core.blobs.open import open_blobs
+from core.blobs.protocol import BlobStore
 from core.broker.open import open_broker
 from core.broker.protocol import Broker, Topic
 from core.database import Database, open_database

@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from core.blobs import check_key
+from core.blobs.keys import check_key
 from core.errors import BackupUnusable, SettingsInvalid, StoreUnavailable
 
 FORMAT = 1

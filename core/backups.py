@@ -17,9 +17,10 @@ from typing import Any
 
 from core import dumps
 from core.archives import BLOBS, DATABASE, LINE, PARTIAL, ArchiveWriter, members, readable, verify, writing
-from core.blobs import BlobMissing, BlobStore, Kind
+from core.blobs.keys import Kind
+from core.blobs.protocol import BlobStore
 from core.contents import Contents, contents, require_rows
-from core.errors import BackupUnusable, NotAllowed, StoreUnavailable
+from core.errors import BackupUnusable, BlobMissing, NotAllowed, StoreUnavailable
 from core.settings import Settings
 from core.tables import REVISION
 

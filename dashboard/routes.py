@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from core.blobs import BlobMissing, Kind, check_key
+from core.blobs.keys import Kind, check_key
 from core.database import ping
-from core.errors import FlawlineError, StoreUnavailable
+from core.errors import BlobMissing, FlawlineError, StoreUnavailable
 from core.messages import FrameId
 from core.verdicts import Limits
 from dashboard.drawing.lists import held_part

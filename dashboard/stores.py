@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from core.blobs import Kind, open_blobs
+from core.blobs.keys import Kind
+from core.blobs.open import open_blobs
 from core.database import Database, open_database
 from core.live import open_live
 from core.settings import Settings

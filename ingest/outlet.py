@@ -3,7 +3,8 @@
 import logging
 from dataclasses import dataclass, replace
 
-from core.blobs import BlobStore, Kind, frame_key
+from core.blobs.keys import Kind, frame_key
+from core.blobs.protocol import BlobStore
 from core.errors import StoreUnavailable
 from core.messages import FrameCaptured
 

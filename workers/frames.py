@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blobs import BlobStore, Kind
+from core.blobs.keys import Kind
+from core.blobs.protocol import BlobStore
 from core.broker.protocol import Message
 from core.errors import BadFrame, BlobMissing, NoIdentity
 from core.messages import FrameCaptured

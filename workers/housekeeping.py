@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from core.blobs import BlobStore, Kind, drop_older
+from core.blobs.hours import drop_older
+from core.blobs.keys import Kind
+from core.blobs.protocol import BlobStore
 from core.broker.protocol import Broker
 from core.database import Database
 from core.errors import StoreUnavailable

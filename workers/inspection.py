@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from core import faults
-from core.blobs import BlobStore
+from core.blobs.protocol import BlobStore
 from core.broker.protocol import Message, Producer
 from core.database import Database
 from core.dead_letters import replayed_from

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.blobs import Item, Kind, frame_key
+from core.blobs.keys import Kind, frame_key
+from core.blobs.protocol import Item
 from core.messages import FrameCaptured
 from core.verdicts import MachineVerdict
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from core.blobs import BlobMissing, BlobStore
+from core.blobs.protocol import BlobStore
 from core.database import Database
-from core.errors import ModelUnusable, StoreUnavailable
+from core.errors import BlobMissing, ModelUnusable, StoreUnavailable
 from core.live import Live, NoLive
 from core.metrics import Metrics
 from core.recipes import Recipe

@@ -14,8 +14,10 @@ from typing import Final
 
 from core.alarms import Cause
 from core.alarms import Kind as Alarm
-from core.blobs import BlobStore, Disk, Kind, hours_before, start_of
-from core.file_blobs import disk_of
+from core.blobs.file import disk_of
+from core.blobs.hours import hours_before, start_of
+from core.blobs.keys import Kind
+from core.blobs.protocol import BlobStore, Disk
 from core.settings import BlobSettings, Settings
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.services.plant import Services
-from core.blobs import BlobStore, Kind, check_key, drop_older, frame_key, hours_before, open_blobs, start_of
+from core.blobs.hours import drop_older, hours_before, start_of
+from core.blobs.keys import Kind, check_key, frame_key
+from core.blobs.open import open_blobs
+from core.blobs.protocol import BlobStore
 from core.errors import BlobMissing, SettingsInvalid
 from core.messages import FrameId
 from core.settings import BlobSettings, Settings

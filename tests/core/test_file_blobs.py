@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from core.blobs import Kind, drop_older
+from core.blobs.file import FileBlobs
+from core.blobs.hours import drop_older
+from core.blobs.keys import Kind
 from core.errors import BlobMissing, StoreUnavailable
-from core.file_blobs import FileBlobs
 from tests.core.processes import kill, start
 from tests.core.test_blobs import NOON, key_at
 

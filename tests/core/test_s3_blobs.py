@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from cli.services.plant import Services
 from cli.services.servers import S3_KEY, S3_SECRET
-from core import s3_blobs
+from core.blobs import s3 as s3_blobs
+from core.blobs.s3 import S3Blobs
+from core.blobs.s3_place import Place, place_of
 from core.errors import BlobMissing, SettingsInvalid, StoreUnavailable
-from core.s3_blobs import S3Blobs
-from core.s3_place import Place, place_of
 from core.settings import BlobSettings
 from tests.conftest import OwnServers
 from tests.core.s3_server import NOTHING, Script, error, scripted

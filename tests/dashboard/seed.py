@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from core.alarms import Cause, Kind
-from core.blobs import Kind as BlobKind
-from core.blobs import frame_key
+from core.blobs.file import FileBlobs
+from core.blobs.keys import Kind as BlobKind
+from core.blobs.keys import frame_key
 from core.database import Database, open_database
-from core.file_blobs import FileBlobs
 from core.line import Camera, line_of
 from core.messages import CameraReported, FrameCaptured, FrameId
 from core.recipes import Recipe

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.blobs.file import FileBlobs
 from core.broker.protocol import Message, Partition
 from core.errors import BadFrame, NoIdentity
-from core.file_blobs import FileBlobs
 from core.messages import FRAMES, CameraReported, FrameCaptured, FrameInspected, Headers
 from tests.fuzz.mutation import CASES, damaged
 from workers.frames import Bounds, take

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.blobs.file import FileBlobs
 from core.broker.protocol import Message, Partition
-from core.file_blobs import FileBlobs
 from core.messages import FRAMES, FrameCaptured
 from model.pictures import PictureUnreadable, decode_picture
 from tests.fuzz.mutation import CASES, damaged

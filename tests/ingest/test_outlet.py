@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from core.blobs import BlobStore, Kind
+from core.blobs.file import FileBlobs
+from core.blobs.keys import Kind
+from core.blobs.protocol import BlobStore
 from core.broker.memory import MemoryBroker
 from core.clock import boot
 from core.errors import StoreUnavailable
-from core.file_blobs import FileBlobs
 from core.messages import FRAMES, FrameCaptured
 from core.stop import Stop
 from ingest.capture import Capture

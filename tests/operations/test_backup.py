@@ -12,7 +12,8 @@ from sqlalchemy import text
 from core import archives, backups, dumps, postgres_dump
 from core.archives import verify
 from core.backups import Pictures, Report, examine, restore
-from core.blobs import Kind, open_blobs
+from core.blobs.keys import Kind
+from core.blobs.open import open_blobs
 from core.contents import Contents, contents
 from core.database import make_engine, open_database
 from core.errors import BackupUnusable, NotAllowed, SettingsInvalid, StoreUnavailable

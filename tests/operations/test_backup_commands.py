@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from cli.backup_commands import Pictures as Offered
 from core.backups import Pictures
-from core.blobs import open_blobs
+from core.blobs.open import open_blobs
 from core.contents import contents
 from core.database import open_database
 from core.errors import BackupUnusable, NotAllowed, SettingsInvalid

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from core.blobs import Kind, frame_key, open_blobs
+from core.blobs.keys import Kind, frame_key
+from core.blobs.open import open_blobs
 from core.database import open_database
 from core.line import Camera, line_of
 from core.records import inspections, line, models, sessions

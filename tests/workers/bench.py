@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from sqlalchemy import select
 
-from core.blobs import BlobStore
+from core.blobs.file import FileBlobs
+from core.blobs.protocol import BlobStore
 from core.broker.memory import MemoryBroker
 from core.broker.protocol import Message, Topic
 from core.database import Database, open_database
-from core.file_blobs import FileBlobs
 from core.live import Live, NoLive
 from core.messages import DEAD_LETTERS, FRAMES, VERDICTS, FrameCaptured, FrameInspected
 from core.metrics import Metrics

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from core.blobs import Item, Kind, frame_key
+from core.blobs.keys import Kind, frame_key
+from core.blobs.protocol import Item
 from core.errors import StoreUnavailable
 from core.messages import FrameCaptured
 from core.verdicts import NoVerdictReason

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import func, select
 
 from cli.services.plant import Services
-from core.blobs import BlobStore, Kind, frame_key
+from core.blobs.keys import Kind, frame_key
+from core.blobs.protocol import BlobStore
+from core.blobs.s3 import S3Blobs
 from core.broker.protocol import Topic
 from core.database import open_database
 from core.errors import StoreUnavailable
@@ -17,7 +19,6 @@ from core.messages import FrameId
 from core.partitions import next_missing
 from core.records import inspections
 from core.records.alerts import all_marks
-from core.s3_blobs import S3Blobs
 from core.settings import BlobSettings, BrokerSettings, DatabaseSettings, Settings
 from core.stop import Stop
 from core.tables import inspections as rows

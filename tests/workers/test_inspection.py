@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sqlalchemy import update
 
 from core import tables
-from core.blobs import BlobMissing, Item
-from core.errors import StoreUnavailable
+from core.blobs.protocol import Item
+from core.errors import BlobMissing, StoreUnavailable
 from core.recipes import LimitPair, Recipe
 from core.records import recipes
 from core.verdicts import InvalidReason, MachineVerdict, NoVerdictReason

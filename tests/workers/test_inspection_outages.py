@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from cli.services.plant import Services
-from core.blobs import open_blobs
+from core.blobs.open import open_blobs
 from core.live import Glimpse, NoLive, open_live
 from core.metrics import Metrics
 from core.prometheus import PrometheusMetrics

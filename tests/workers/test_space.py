@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from cli.services.plant import Services
 from core.alarms import Kind as Alarm
-from core.blobs import BlobStore, Disk, Kind, frame_key, hours_before
-from core.file_blobs import FileBlobs
+from core.blobs.file import FileBlobs
+from core.blobs.hours import hours_before
+from core.blobs.keys import Kind, frame_key
+from core.blobs.protocol import BlobStore, Disk
+from core.blobs.s3 import S3Blobs
 from core.messages import FrameId
-from core.s3_blobs import S3Blobs
 from core.settings import BlobSettings, Settings
 from core.times import ns_of
 from tests.core.conftest import small_disk  # noqa: F401 - a fixture

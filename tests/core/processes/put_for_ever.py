@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from core.file_blobs import FileBlobs
+from core.blobs.file import FileBlobs
 
 store = FileBlobs(Path(sys.argv[1]))
 for number in range(1_000_000):

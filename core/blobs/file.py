@@ -7,7 +7,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from core.blobs import Disk, Item, check_key
+from core.blobs.keys import check_key
+from core.blobs.protocol import Disk, Item
 from core.errors import BlobMissing, StoreUnavailable
 
 _SCRATCH = ".part-"  # no part of a key begins with a dot, so a file half written is never served

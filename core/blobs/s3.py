@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from obstore import exceptions
 from obstore.store import S3Store
 
-from core.blobs import Disk, Item, check_key
+from core.blobs.keys import check_key
+from core.blobs.protocol import Disk, Item
+from core.blobs.s3_place import Place, place_of
 from core.errors import BlobMissing, SettingsInvalid, StoreUnavailable
-from core.s3_place import Place, place_of
 from core.settings import BlobSettings, secret
 
 if TYPE_CHECKING:

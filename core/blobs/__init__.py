@@ -1,0 +1,1 @@
+"""Pictures and model files by key, behind one protocol."""
