@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-STAGES = ("poll", "decode", "model", "pictures", "books", "tell", "commit")
+STAGES = ("poll", "decode", "model", "maps", "pictures", "books", "tell", "commit")
 SETTLED = 0.25  # of a run; before it a process still takes memory that it keeps
 
 

@@ -20,7 +20,7 @@ from model.fixture import Fixture
 from model.manifest import CalibrationRecord, Manifest, ModelLimits
 from model.predictor import Prediction, Predictor
 from model.regions import RegionRule
-from model.runtimes import Fingerprint
+from model.runtimes import Fingerprint, Seen
 
 BENCH = "flawline_bench_"  # how the databases of benches begin
 SIDE = 64  # px
@@ -47,9 +47,14 @@ class NullPredictor(Predictor):
         """Of no runtime."""
         return FINGERPRINT
 
-    def __call__(self, images: NDArray[np.uint8]) -> list[Prediction]:
+    def look(self, images: NDArray[np.uint8]) -> Seen:
+        """Nothing but how many there are."""
+        nothing = np.zeros((len(images), 0, 0), dtype=np.float32)
+        return Seen((nothing, nothing, nothing))
+
+    def conclude(self, seen: Seen) -> list[Prediction]:
         """All the same."""
-        return [Prediction(0.0, self._map, ())] * len(images)
+        return [Prediction(0.0, self._map, ())] * len(seen.distances[0])
 
 
 def null_model(width: int, height: int) -> bytes:

@@ -4,11 +4,12 @@ import os
 import re
 import time
 import urllib.request
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cli.bench_figures import Snapshot
+from core.errors import StoreUnavailable
 
 STAGE = re.compile(r'^flawline_stage_seconds_sum\{stage="(\w+)"\} (\S+)$', re.MULTILINE)
 MEGABYTE = 1 << 20
@@ -25,15 +26,25 @@ class Observer:
     def snapshot(self, frames: int) -> Snapshot:
         """What was used up to now."""
         stages: dict[str, float] = {}
-        for port in self._ports.values():
-            for name, seconds in STAGE.findall(_metrics(port)):
-                stages[name] = stages.get(name, 0.0) + float(seconds)
-        cpu = {name: cpu_seconds(pid) for name, pid in self._pids.items()} | {"cameras": time.process_time()}
+        with _all_alive():
+            for port in self._ports.values():
+                for name, seconds in STAGE.findall(_metrics(port)):
+                    stages[name] = stages.get(name, 0.0) + float(seconds)
+            cpu = {name: cpu_seconds(pid) for name, pid in self._pids.items()} | {"cameras": time.process_time()}
         return Snapshot(time.monotonic(), frames, cpu, stages)
 
     def rss(self) -> float:
         """Resident memory of the largest worker, MB."""
-        return max(_resident(self._pids[name]) for name in self._ports) / MEGABYTE
+        with _all_alive():
+            return max(_resident(self._pids[name]) for name in self._ports) / MEGABYTE
+
+
+@contextmanager
+def _all_alive() -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise StoreUnavailable(f"a process of the line ended while it was measured ({problem})") from problem
 
 
 def cpu_seconds(pid: int) -> float:

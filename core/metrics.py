@@ -59,7 +59,7 @@ class Metrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times a stage of a turn: poll, decode, model, pictures, books, tell, commit."""
+        """Times a stage of a turn: poll, decode, model, maps, pictures, books, tell, commit."""
         del name
         yield
 

@@ -15,7 +15,7 @@ from model.fusion import Second
 from model.manifest import Manifest
 from model.model_file import load
 from model.regions import Region, RegionRule, find_regions
-from model.runtimes import Fingerprint, RuntimeChoice, RuntimeName, open_runtime
+from model.runtimes import Fingerprint, RuntimeChoice, RuntimeName, Seen, open_runtime
 from model.scorer import Scorer
 
 
@@ -95,7 +95,15 @@ class Predictor:
 
     def __call__(self, images: NDArray[np.uint8]) -> list[Prediction]:
         """images: (N, H, W, 3) uint8 RGB at the model's size, as the fixture gives them. Regions in input pixels."""
-        scored = self._scorer(images)
+        return self.conclude(self.look(images))
+
+    def look(self, images: NDArray[np.uint8]) -> Seen:
+        """The network's part of it; another thread may conclude meanwhile."""
+        return self._scorer.runtime.look(images)
+
+    def conclude(self, seen: Seen) -> list[Prediction]:
+        """The rest of it: maps, scores, regions."""
+        scored = self._scorer.conclude(seen)
         valid = self._scorer.valid
         return [
             Prediction(float(score), anomaly, find_regions(anomaly, self.rule, valid=valid))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model.anomaly_map import MapMaker, highest
 from model.fusion import Second
 from model.memory import MemoryMaps
-from model.runtimes import Runtime
+from model.runtimes import Runtime, Seen
 from model.threads import on_one_thread
 
 
@@ -41,7 +41,10 @@ class Scorer:
 
     def __call__(self, images: NDArray[np.uint8]) -> Scored:
         """images: (N, H, W, 3) uint8 RGB at the model's size."""
-        seen = self.runtime.look(images)
+        return self.conclude(self.runtime.look(images))
+
+    def conclude(self, seen: Seen) -> Scored:
+        """What the network has said, as maps and scores; shares nothing with the runtime."""
         with nullcontext() if self.runtime.fingerprint.runtime == "torch" else on_one_thread():
             maps = self._maker(seen.distances)
             if self._second is not None:

@@ -5,9 +5,7 @@ All up to the decision has no effects and runs on threads, so that the network s
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -25,17 +23,16 @@ from core.metrics import Metrics
 from core.records import inspections, replays
 from core.records.inspections import Inspected
 from core.times import utc_of
-from core.verdicts import InvalidReason, MachineVerdict, NoVerdictReason
+from core.verdicts import NoVerdictReason
 from workers.frames import Bounds, Taken, identify, take
-from workers.judging import Judgement, in_time, is_overdue, refused, regions_of, scored, unjudged
+from workers.judging import Judgement, in_time, is_overdue, refused, regions_of, unjudged
 from workers.keeping import Evidence, Keeper, Kept
+from workers.pipeline import Batch, Judged, Pipeline
 from workers.preparing import Prepared, prepare
-from workers.runtime import Dead, Done, Outcome, nothing
-from workers.shelf import Qualified, Shelf, Unknown, describe
+from workers.runtime import Dead, Done, Outcome
+from workers.shelf import Shelf, describe
 
 GROUP = "inspection"
-SPLIT_FROM = 8  # frames; fewer are judged in one go
-THREADS = 2  # that decode, fit and encode pictures; the model has its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,43 +45,6 @@ class Stores:
     live: Live = field(default_factory=NoLive)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Frames that the network has seen, and what it says of each; the clock has not been asked yet."""
-
-    ready: Sequence[Prepared]
-    judgements: Sequence[Judgement]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch on its way through the network: no effects yet. groups: the places of its messages, the urgent first."""
-
-    pending: Sequence[Future[Prepared]]
-    groups: Sequence[tuple[Sequence[int], Future[Seen]]]
-    record: Callable[[Seen], list[Outcome]]
-
-    def finish(self, idle: Callable[[], None] = nothing) -> list[Outcome]:
-        """See Begun."""
-        outcomes: dict[int, Outcome] = {}
-        try:
-            for number, (places, seen) in enumerate(self.groups, start=1):
-                found = seen.result()
-                if number == len(self.groups):
-                    idle()
-                outcomes |= zip(places, self.record(found), strict=True)
-        finally:
-            self.drop()  # where a store is away, the others need not find out too
-        return [outcomes[place] for place in range(len(self.pending))]
-
-    def drop(self) -> None:
-        """See Begun."""
-        for _, seen in self.groups:
-            seen.cancel()
-        for one in self.pending:
-            one.cancel()
-
-
 class Inspector:
     """Judges frames. Knows the books, the pictures and the models; knows no broker position."""
 
@@ -94,11 +54,10 @@ class Inspector:
         self._shelf = shelf
         self._keeper = keeper
         self._bounds = bounds
-        self._take = partial(take, blobs=stores.blobs, bounds=bounds, now=now)
         self._metrics = metrics or Metrics()
         self._now = now
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
-        self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
+        taking = partial(take, blobs=stores.blobs, bounds=bounds, now=now)
+        self._pipeline = Pipeline(partial(prepare, take=taking, shelf=shelf), self._metrics)
 
     def __call__(self, messages: Sequence[Message]) -> list[Outcome]:
         """One outcome for each message, all its effects durable. Raises StoreUnavailable."""
@@ -107,21 +66,16 @@ class Inspector:
     def begin(self, messages: Sequence[Message]) -> Batch:
         """Let the network look at a batch, behind what it has begun before. Raises StoreUnavailable."""
         self._shelf.refresh()
-        pending = [self._threads.submit(prepare, message, self._take, self._shelf) for message in messages]
-        groups = [
-            (places, self._network.submit(self._judge, [pending[place] for place in places]))
-            for places in self._by_urgency(messages)
-        ]
-        return Batch(pending, groups, self._settle)
+        return Batch(self._pipeline.begin(messages, self._by_urgency(messages)), self._settle)
 
     def give_up(self, message: Message, detail: str) -> Outcome:
         """NO_VERDICT for a frame that cannot be handled, without decoding or scoring it."""
         try:
             frame = identify(message, self._bounds, now=self._now())
             judgement = unjudged(NoVerdictReason.INTERNAL_ERROR, detail, is_dead=True)
-            self._record(Seen([Prepared(Taken(message, frame, message.value))], [judgement]))
+            self._record(Judged([Prepared(Taken(message, frame, message.value))], [judgement]))
         except BadFrame as problem:
-            self._record(Seen([Prepared(Taken(message, None, problem=problem))], [refused(problem, is_dead=True)]))
+            self._record(Judged([Prepared(Taken(message, None, problem=problem))], [refused(problem, is_dead=True)]))
         return Dead(detail)
 
     def _by_urgency(self, messages: Sequence[Message]) -> list[list[int]]:
@@ -131,31 +85,18 @@ class Inspector:
         groups = ([place for place, late in enumerate(overdue) if late is wanted] for wanted in (False, True))
         return [places for places in groups if places]
 
-    def _judge(self, pending: Sequence[Future[Prepared]]) -> Seen:
-        """Judge a quarter first: while the network looks at it, the rest is made ready."""
-        first = len(pending) // 4 if len(pending) >= SPLIT_FROM else 0
-        ready: list[Prepared] = []
-        judgements: list[Judgement] = []
-        for part in filter(None, (pending[:first], pending[first:])):
-            with self._metrics.stage("decode"):
-                some = [one.result() for one in part]
-            with self._metrics.stage("model"):
-                judgements += _judged(some)
-            ready += some
-        return Seen(ready, judgements)
-
-    def _settle(self, seen: Seen) -> list[Outcome]:
+    def _settle(self, judged: Judged) -> list[Outcome]:
         """Put it in the books as it stands at this moment: what is late by now was late."""
         now = self._now()
         in_the_end = [
             replace(in_time(one.taken.frame, judgement, now), at=now)
-            for one, judgement in zip(seen.ready, seen.judgements, strict=True)
+            for one, judgement in zip(judged.ready, judged.judgements, strict=True)
         ]
-        self._record(Seen(seen.ready, in_the_end))
-        return [_outcome(one.taken, judgement) for one, judgement in zip(seen.ready, in_the_end, strict=True)]
+        self._record(Judged(judged.ready, in_the_end))
+        return [_outcome(one.taken, judgement) for one, judgement in zip(judged.ready, in_the_end, strict=True)]
 
-    def _record(self, seen: Seen) -> None:
-        ready, judgements = seen.ready, seen.judgements
+    def _record(self, judged: Judged) -> None:
+        ready, judgements = judged.ready, judged.judgements
         self._stores.verdicts.flush()  # what a failed turn left there, before it is told once more
         with self._metrics.stage("pictures"):
             kept = self._keep(ready, judgements)
@@ -214,40 +155,6 @@ class Inspector:
     def _publish(self, verdict: FrameInspected) -> None:
         key = verdict.part_id or str(verdict.id)
         self._stores.verdicts.send(VERDICTS, verdict.to_json(), partition=0, key=key)
-
-
-def _judged(ready: Sequence[Prepared]) -> list[Judgement]:
-    """One judgement for each, in one batch of the network for each product."""
-    judgements = [_unscored(one) for one in ready]
-    by_product: dict[str, list[int]] = defaultdict(list)
-    for place, one in enumerate(ready):
-        if one.laid is not None and one.taken.frame:
-            by_product[one.taken.frame.product].append(place)
-    for places in by_product.values():
-        found = ready[places[0]].found
-        assert isinstance(found, Qualified)  # or nothing would be laid into its fixture
-        started = time.perf_counter()
-        predictions = found.predictor(np.stack([laid for place in places if (laid := ready[place].laid) is not None]))
-        share = (time.perf_counter() - started) * 1000 / len(places)
-        for place, prediction in zip(places, predictions, strict=True):
-            judgements[place] = scored(judgements[place], prediction, found.limits, share)
-    return judgements
-
-
-def _unscored(one: Prepared) -> Judgement:
-    """What is known of a frame before any network has seen it."""
-    taken, found = one.taken, one.found
-    if one.problem:
-        return refused(one.problem)
-    if isinstance(found, Qualified):
-        return Judgement(MachineVerdict.NO_VERDICT, by=found)
-    if isinstance(found, Unknown):
-        return refused(BadFrame(found.detail, InvalidReason.WRONG_PRODUCT), is_dead=True)
-    if found:
-        return unjudged(found.reason, found.detail)
-    if taken.frame and taken.frame.no_verdict:
-        return unjudged(taken.frame.no_verdict, taken.frame.gate_detail)
-    return refused(taken.problem, is_dead=taken.is_dead)
 
 
 def _outcome(one: Taken, judgement: Judgement) -> Outcome:

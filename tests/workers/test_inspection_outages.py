@@ -98,7 +98,7 @@ def test_redelivered_frames_are_counted_apart(bench: Bench) -> None:
     said = metrics.exposition().decode()
     assert 'flawline_frames_total{camera="top",reason="",verdict="PASS"} 1.0' in said
     assert "flawline_repeated_frames_total 2.0" in said
-    for stage in ("decode", "model", "pictures", "books", "tell"):
+    for stage in ("decode", "model", "maps", "pictures", "books", "tell"):
         assert f'flawline_stage_seconds_count{{stage="{stage}"}} 3.0' in said
 
 
