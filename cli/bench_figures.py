@@ -47,11 +47,10 @@ def percentiles(latencies: Sequence[float]) -> dict[str, float | None]:
 
 
 def stage_share(seen: Seen, workers: int) -> dict[str, float]:
-    """Each stage's share of the workers' time; what is left is between the stages."""
+    """How much of the time a worker spends in each stage; they run side by side, so together it can be more than 1."""
     span = (seen.end.at - seen.start.at) * workers
-    shares = {name: (seen.end.stages.get(name, 0.0) - seen.start.stages.get(name, 0.0)) / span for name in STAGES}
-    shares["between"] = max(0.0, 1.0 - sum(shares.values()))
-    return {name: round(share, 4) for name, share in shares.items()}
+    spent = {name: seen.end.stages.get(name, 0.0) - seen.start.stages.get(name, 0.0) for name in STAGES}
+    return {name: round(seconds / span, 4) for name, seconds in spent.items()}
 
 
 def cpu_ms_per_frame(seen: Seen) -> dict[str, float]:

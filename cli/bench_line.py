@@ -225,6 +225,6 @@ def print_report(result: dict[str, Any]) -> None:
     err.print(f"from capture to verdict, at {result['latency_at_frames_per_second']} frames/s: "
               f"p50 {latency['p50']} ms, p95 {latency['p95']} ms, p99 {latency['p99']} ms")  # fmt: skip
     shares = ", ".join(f"{name} {share:.0%}" for name, share in result["stage_share"].items())
-    err.print(f"the worker's time: {shares}")
+    err.print(f"a worker is busy, side by side, with: {shares}")
     err.print(f"memory {result['rss_start_mb']} MB after the warm-up, {result['rss_end_mb']} MB at the end; "
               f"{result['lost']} lost, {result['duplicates']} counted twice")  # fmt: skip
