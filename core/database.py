@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -37,6 +37,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core import unavailable
+from core.closing import Closing
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.tables import REVISION
 
@@ -50,7 +51,7 @@ _VERSIONS = table("alembic_version", named("version_num"))
 _UPGRADE = "run `flawline db upgrade`"
 
 
-class Database:
+class Database(Closing):
     """An open database; close it, or leave its `with`, to give the connections back. Safe to share among threads."""
 
     def __init__(self, engine: Engine) -> None:
@@ -60,12 +61,6 @@ class Database:
         self._reader = engine.execution_options(**snapshot)
         self._writer = engine.execution_options(writes=True)
         self._single = engine.execution_options(writes=True, isolation_level="AUTOCOMMIT")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __str__(self) -> str:
         return str(self._engine.url)  # SQLAlchemy hides the password

@@ -9,11 +9,11 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
 from core.broker.groups import Group, Identity
 from core.broker.protocol import Message, Partition
+from core.closing import Closing
 from core.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Held:
     position: int
 
 
-class GroupConsumer(AbstractContextManager["GroupConsumer"]):
+class GroupConsumer(Closing):
     """A member of a consumer group. Owned by one thread.
 
     It joins with its first `poll` or `heartbeat`. A consumer whose name another living process has taken over reads
@@ -154,14 +154,6 @@ class GroupConsumer(AbstractContextManager["GroupConsumer"]):
         finally:
             self._held.clear()
             self._log.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def _is_due(self, now: int) -> bool:
         if self._seen_at is None:

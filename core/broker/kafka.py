@@ -1,20 +1,19 @@
 """The log of a plant: Apache Kafka through kafka-python, behind the same protocol as the log of one machine."""
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, suppress
-from types import TracebackType
-from typing import Self
+from contextlib import suppress
 
 from core.broker.kafka_admin import KafkaAdmin
 from core.broker.kafka_client import addresses, require_fast_crc
 from core.broker.kafka_consumer import KafkaGroupConsumer
 from core.broker.kafka_producer import KafkaLogProducer
 from core.broker.protocol import Change, Lag, Topic
+from core.closing import Closing
 from core.errors import StoreUnavailable
 from core.settings import BrokerSettings
 
 
-class KafkaBroker(AbstractContextManager["KafkaBroker"]):
+class KafkaBroker(Closing):
     """Keeps the broker protocol on the cluster at `settings.url`; topics and groups carry `settings.prefix` there.
 
     Connects when it is first asked something, in the process that asks. Raises SettingsInvalid for a URL that is none,
@@ -66,11 +65,3 @@ class KafkaBroker(AbstractContextManager["KafkaBroker"]):
     def close(self) -> None:
         """Let go of the broker itself; its producers and consumers are closed by their owners."""
         self._admin.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self

@@ -3,9 +3,8 @@
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
-from types import TracebackType
-from typing import Any, Self
+from contextlib import suppress
+from typing import Any
 
 from kafka import TopicPartition, errors
 
@@ -13,6 +12,7 @@ from core.broker import kafka_quirks as quirks
 from core.broker.kafka_admin import KafkaAdmin
 from core.broker.kafka_member import KafkaMember, NameTaken
 from core.broker.protocol import Message, Partition
+from core.closing import Closing
 from core.errors import StoreUnavailable
 from core.settings import BrokerSettings
 
@@ -22,7 +22,7 @@ SHARE_SECONDS = 5.0  # longest that a commit waits for the group to be shared ou
 MILLISECOND = 10**6
 
 
-class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
+class KafkaGroupConsumer(Closing):
     """A member of a consumer group on one topic. Owned by one thread.
 
     It joins with its first `poll` or `heartbeat`. A member whose name another living process has taken over reads
@@ -98,14 +98,6 @@ class KafkaGroupConsumer(AbstractContextManager["KafkaGroupConsumer"]):
         self._positions.clear()
         self._committed.clear()
         self._member.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def _take(self, timeout: float, most: int) -> list[Message]:
         """Records of all partitions that have some, in equal shares; then what else there is."""

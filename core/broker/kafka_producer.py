@@ -10,10 +10,8 @@ import logging
 import threading
 import time
 from collections import deque
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from kafka import KafkaProducer, errors
 
@@ -22,6 +20,7 @@ from core.broker.byte_budget import ByteBudget
 from core.broker.kafka_admin import HOW_TO_MAKE, MOST_BATCH_BYTES, KafkaAdmin
 from core.broker.kafka_client import NOT_ALLOWED, meaning, open_client
 from core.broker.protocol import Partition
+from core.closing import Closing
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.messages import Headers
 from core.settings import BrokerSettings
@@ -57,7 +56,7 @@ class _Record:
     is_done: bool = False
 
 
-class KafkaLogProducer(AbstractContextManager["KafkaLogProducer"]):
+class KafkaLogProducer(Closing):
     """Sends at once, in the background. May be shared between threads of the process that made it.
 
     What is not acknowledged is kept, up to `in_flight_bytes`.
@@ -129,14 +128,6 @@ class KafkaLogProducer(AbstractContextManager["KafkaLogProducer"]):
         finally:
             with self._using:
                 self._let_go()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def _check(self, part: Partition) -> None:
         """Raise ValueError for what the broker does not have; while it is away nobody knows, and `flush` will say."""

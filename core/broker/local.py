@@ -8,12 +8,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
-from types import TracebackType
-from typing import Self
 
 from core import faults
 from core.broker.consumer import GroupConsumer
@@ -22,6 +19,7 @@ from core.broker.local_retention import retain_topic, tidy
 from core.broker.log_file import LogFile
 from core.broker.protocol import Change, Lag, Partition, Topic
 from core.broker.topics import changes
+from core.closing import Closing
 from core.errors import StoreUnavailable
 from core.messages import Headers
 
@@ -29,7 +27,7 @@ MOST_VALUE_BYTES = 256 << 20
 LONGEST_NS = 1 << 62
 
 
-class LocalBroker(AbstractContextManager["LocalBroker"]):
+class LocalBroker(Closing):
     """Keeps the broker protocol in the file at `path`, which is made when it is missing.
 
     busy_seconds: how long a call waits for another process's transaction before it raises StoreUnavailable.
@@ -114,14 +112,6 @@ class LocalBroker(AbstractContextManager["LocalBroker"]):
         """Close the broker's own connection; its producers and consumers have theirs."""
         self._file.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
     def _open(self) -> LogFile:
         return LogFile(self._path, busy_seconds=self._busy_seconds)
 
@@ -157,7 +147,7 @@ class _Waiting:
         return len(self.value) + len(self.headers) + len(self.key)
 
 
-class LocalProducer(AbstractContextManager["LocalProducer"]):
+class LocalProducer(Closing):
     """Buffers on `send`, appends all of it in one transaction on `flush`. May be shared between threads."""
 
     def __init__(self, file: LogFile, *, clock: Callable[[], int]) -> None:
@@ -203,14 +193,6 @@ class LocalProducer(AbstractContextManager["LocalProducer"]):
             self.flush()
         finally:
             self._file.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def _log_of(self, topic: str, partition: int) -> int:
         if (topic, partition) not in self._logs:

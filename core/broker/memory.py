@@ -4,17 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from types import TracebackType
-from typing import Self
 
 from core.broker.consumer import Edges, GroupConsumer
 from core.broker.groups import Group, Seat
 from core.broker.protocol import Change, Lag, Message, Partition, Topic
 from core.broker.retention import Head, outlived, unread
 from core.broker.topics import changes
+from core.closing import Closing
 from core.errors import StoreUnavailable
 from core.messages import Headers
 
@@ -32,7 +31,7 @@ class _Log:
         return self.first + len(self.records)
 
 
-class MemoryBroker(AbstractContextManager["MemoryBroker"]):
+class MemoryBroker(Closing):
     """Keeps the broker protocol in plain lists.
 
     Set `available` to False to rehearse an outage: everything that may raise StoreUnavailable then does.
@@ -90,14 +89,6 @@ class MemoryBroker(AbstractContextManager["MemoryBroker"]):
 
     def close(self) -> None:
         """Nothing to let go of; what is in memory stays for whoever still holds the broker."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     # What its producers and consumers use.
 
@@ -182,7 +173,7 @@ def _lag(part: Partition, log: _Log, committed: int) -> Lag:
     return Lag(part, committed, log.next, rest[0].stored_at if rest else None)
 
 
-class MemoryProducer(AbstractContextManager["MemoryProducer"]):
+class MemoryProducer(Closing):
     """Buffers on `send`, appends on `flush`."""
 
     def __init__(self, broker: MemoryBroker) -> None:
@@ -209,14 +200,6 @@ class MemoryProducer(AbstractContextManager["MemoryProducer"]):
     def close(self) -> None:
         """Flush."""
         self.flush()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
 
 
 class MemoryGroupLog:

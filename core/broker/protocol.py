@@ -7,7 +7,7 @@ Records of one partition keep their order; each consumer group reads every recor
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
 from core.messages import Headers
 
@@ -158,8 +158,4 @@ class Broker(AbstractContextManager["Broker"], Protocol):
 
     def close(self) -> None:
         """Let go of the broker itself; its producers and consumers are closed by their owners."""
-        ...
-
-    def __enter__(self) -> Self:
-        """Open."""
         ...

@@ -11,14 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
 
 from core.broker.protocol import Message, Producer
 from core.broker.spool_file import SMALL_BYTES, Record, Spool
 from core.broker.spool_watch import SpoolReport, SpoolWatch
+from core.closing import Closing
 from core.errors import SettingsInvalid, SpoolFull, StoreUnavailable
 from core.messages import Headers
 from core.metrics import Metrics
@@ -50,7 +49,7 @@ class SpoolRules:
     close_seconds: float = 10.0
 
 
-class SpooledProducer(AbstractContextManager["SpooledProducer"]):
+class SpooledProducer(Closing):
     """Keeps the producer protocol, beside a `Spool` that it closes with itself. Owned by one thread.
 
     open_producer: makes the broker's producer, in the sending thread, again until it succeeds. topics: how many
@@ -115,14 +114,6 @@ class SpooledProducer(AbstractContextManager["SpooledProducer"]):
             self._linger()
         finally:
             self._end()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     # The caller's side.
 

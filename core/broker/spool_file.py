@@ -6,11 +6,9 @@ groups: a partition starts where the broker's acknowledgements end. No retention
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
-from types import TracebackType
 from typing import Self
 
 from core.broker.local import LONGEST_NS
@@ -18,6 +16,7 @@ from core.broker.local_log import pack_headers, unpack_headers
 from core.broker.local_retention import drop_before, tidy
 from core.broker.log_file import LogFile
 from core.broker.protocol import Message, Partition
+from core.closing import Closing
 from core.errors import SpoolFull
 from core.messages import Headers
 
@@ -61,7 +60,7 @@ class SpoolState:
         return self.size >= ALARM_SHARE * self.room > 0
 
 
-class Spool(AbstractContextManager["Spool"]):
+class Spool(Closing):
     """The file at `path`, made when it is missing; `most_bytes` is all it may hold. May be shared between threads.
 
     Its owner keeps other processes away (`core.locks`): records are numbered by one writer and forwarded by one reader.
@@ -131,14 +130,6 @@ class Spool(AbstractContextManager["Spool"]):
     def close(self) -> None:
         """Let go of the file; what waits in it stays."""
         self._file.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
 
 
 def _log_of(raw: Connection, topic: str, number: int) -> int:
