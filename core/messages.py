@@ -8,7 +8,8 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from typing import Any, NamedTuple, Self, get_origin
 
 from core.errors import BadFrame, NoIdentity
@@ -77,7 +78,7 @@ class FrameCaptured:
 
     def headers(self) -> Headers:
         """The envelope as message headers, UTF-8."""
-        return tuple((name, str(value).encode()) for name, value in asdict(self).items())
+        return tuple((name, str(getattr(self, name)).encode()) for name in _names(FrameCaptured))
 
     @classmethod
     def of(cls, headers: Iterable[tuple[str, bytes]]) -> Self:
@@ -309,15 +310,34 @@ def _is_minute(counts: object) -> bool:
 Told = FrameInspected | CameraReported | PartRouted
 
 
+_encoded = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+@cache
+def _names(kind: type[Told | FrameCaptured]) -> tuple[str, ...]:
+    """The fields' names. With them a message is read off plainly: `asdict` copies each value, frame for frame."""
+    return tuple(f.name for f in fields(kind))
+
+
+@cache
+def _types(kind: type[Told]) -> dict[str, Any]:
+    """By field, what its value must be an instance of."""
+    return {f.name: list if get_origin(f.type) is list else f.type for f in fields(kind)}
+
+
+@cache
+def _may_lack(kind: type[Told]) -> frozenset[str]:
+    return frozenset(f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING)
+
+
 def _json(message: Told) -> bytes:
-    return json.dumps(asdict(message), separators=(",", ":"), allow_nan=False).encode()
+    return _encoded({name: getattr(message, name) for name in _names(type(message))}).encode()
 
 
 def _fields_of(kind: type[Told], value: bytes) -> dict[str, Any]:
     try:
         found = json.loads(value)
-        known: dict[str, Any] = {f.name: list if get_origin(f.type) is list else f.type for f in fields(kind)}
-        may_lack = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
+        known, may_lack = _types(kind), _may_lack(kind)
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise ValueError("no object of schema 1")
         missing = [name for name in known if name not in found and name not in may_lack]
