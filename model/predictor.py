@@ -33,7 +33,7 @@ class Prediction:
 
 
 class Predictor:
-    """One model, ready to inspect; knows no camera, queue or database. Not safe to share between threads.
+    """One model, ready to inspect; knows no camera, queue or database. One thread may look while another concludes.
 
     rule: which regions are listed; the limit and minimum area of the model file, until the caller sets another one.
     """
