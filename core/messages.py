@@ -9,7 +9,6 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
 from typing import Any, NamedTuple, Self, get_origin
 
 from core.errors import BadFrame, NoIdentity
@@ -78,7 +77,7 @@ class FrameCaptured:
 
     def headers(self) -> Headers:
         """The envelope as message headers, UTF-8."""
-        return tuple((name, str(getattr(self, name)).encode()) for name in _names(FrameCaptured))
+        return tuple((name, str(getattr(self, name)).encode()) for name in _FIELDS[FrameCaptured])
 
     @classmethod
     def of(cls, headers: Iterable[tuple[str, bytes]]) -> Self:
@@ -92,7 +91,7 @@ class FrameCaptured:
             raise BadFrame(f"{identity}: envelope schema {texts.get('schema')!r}, this version reads schema {SCHEMA}")
         try:
             values: dict[str, Any] = {
-                f.name: int(texts[f.name]) if f.type is int else texts[f.name] for f in fields(cls) if f.name in texts
+                name: kind(texts[name]) for name, kind in _FIELDS[FrameCaptured].items() if name in texts
             }
             frame = cls(**values)
             RunType(frame.run_type)
@@ -309,35 +308,27 @@ def _is_minute(counts: object) -> bool:
 
 Told = FrameInspected | CameraReported | PartRouted
 
-
+_KINDS: tuple[type[Any], ...] = (FrameCaptured, FrameInspected, CameraReported, PartRouted)
+# By kind and field, what a value must be an instance of. Read once: every frame passes here, and `asdict` would copy
+# each of its values.
+_FIELDS: dict[type, dict[str, Any]] = {
+    kind: {f.name: list if get_origin(f.type) is list else f.type for f in fields(kind)} for kind in _KINDS
+}
+_MAY_LACK: dict[type, set[str]] = {
+    kind: {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
+    for kind in _KINDS
+}
 _encoded = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
-@cache
-def _names(kind: type[Told | FrameCaptured]) -> tuple[str, ...]:
-    """The fields' names. With them a message is read off plainly: `asdict` copies each value, frame for frame."""
-    return tuple(f.name for f in fields(kind))
-
-
-@cache
-def _types(kind: type[Told]) -> dict[str, Any]:
-    """By field, what its value must be an instance of."""
-    return {f.name: list if get_origin(f.type) is list else f.type for f in fields(kind)}
-
-
-@cache
-def _may_lack(kind: type[Told]) -> frozenset[str]:
-    return frozenset(f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING)
-
-
 def _json(message: Told) -> bytes:
-    return _encoded({name: getattr(message, name) for name in _names(type(message))}).encode()
+    return _encoded({name: getattr(message, name) for name in _FIELDS[type(message)]}).encode()
 
 
 def _fields_of(kind: type[Told], value: bytes) -> dict[str, Any]:
     try:
         found = json.loads(value)
-        known, may_lack = _types(kind), _may_lack(kind)
+        known, may_lack = _FIELDS[kind], _MAY_LACK[kind]
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise ValueError("no object of schema 1")
         missing = [name for name in known if name not in found and name not in may_lack]
