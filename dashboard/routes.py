@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.blobs.keys import Kind, check_key
-from core.database import ping
 from core.errors import BlobMissing, FlawlineError, StoreUnavailable
 from core.messages import FrameId
 from core.verdicts import Limits
@@ -34,7 +33,6 @@ Endpoint = Callable[[Request], Response]
 def routes(stores: Stores, live: Live) -> list[Route]:
     """All routes of ours. They are plain functions, so the server runs them in its threads."""
     return [
-        Route("/api/health", _health(stores)),
         Route("/api/line.json", _line(live)),
         Route("/api/books.json", _books(live)),
         Route("/api/img/{key:path}", _image(stores)),
@@ -43,17 +41,6 @@ def routes(stores: Stores, live: Live) -> list[Route]:
         Route("/api/asset/{name}", _asset),
         *health_routes(stores),
     ]
-
-
-def _health(stores: Stores) -> Endpoint:
-    def health(_: Request) -> Response:
-        try:
-            ping(stores.database)
-        except FlawlineError as problem:
-            return JSONResponse({"status": "degraded", "database": str(problem)}, 503, headers=_FRESH)
-        return JSONResponse({"status": "ok"}, headers=_FRESH)
-
-    return health
 
 
 def _line(live: Live) -> Endpoint:

@@ -50,7 +50,7 @@ def serving(settings: Settings, log: Path) -> Iterator[str]:
             [sys.executable, "-c", SERVE], env=environment_of(settings), cwd=ROOT, stdout=out, stderr=out
         )
         try:
-            _wait_for(f"{address}/api/health", process, log)
+            _wait_for(f"{address}/healthz", process, log)
             yield address
         finally:
             process.terminate()

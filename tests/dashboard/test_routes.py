@@ -150,14 +150,6 @@ def test_the_live_document_has_all_places(stores: Stores) -> None:
     assert get(stores, "/api/line.json", "only=top").json()["slots"].keys() == {"top"}
 
 
-def test_health_says_whether_the_database_answers(stores: Stores, tmp_path: Path) -> None:
-    assert get(stores, "/api/health").json() == {"status": "ok"}
-    nothing = Stores(seed.settings_in(tmp_path))
-    answer = get(nothing, "/api/health")
-    assert answer.status == 503
-    assert "flawline db upgrade" in answer.json()["database"]
-
-
 def test_before_there_are_tables_the_page_says_what_to_do(tmp_path: Path) -> None:
     nothing = Stores(seed.settings_in(tmp_path))
     document = get(nothing, "/api/line.json").json()
