@@ -45,6 +45,7 @@ def capture_camera(settings: Settings, line: Line, name: str, *, stop: Stop, sig
             most_inline=most_inline(settings),
             blobs=parts.blobs(settings),
             session=seat.next_session(),
+            owing=seat,
         )
         capture = Capture(camera, source, producer, outlet, stop=stop, metrics=signs.metrics)
         signs.ready()

@@ -20,6 +20,7 @@ from core.stop import Stop
 from ingest.encoder import Codec
 from ingest.gate import Gate
 from ingest.minutes import MinuteCounts
+from ingest.missed import MissedTriggers
 from ingest.outlet import Outlet
 from ingest.preparing import prepare
 from ingest.sources.source import Claim, Grabbed, Source, SourceState
@@ -48,8 +49,9 @@ class Capture:
     """Takes the pictures of one camera from an opened source into topic `frames`.
 
     A picture is safe when the producer's flush returns; until then it is held and tried again, and nothing more is
-    read: files wait, a live camera counts the triggers that pass meanwhile. Numbers run from 0 in a session and skip
-    those triggers, so that each shows as a gap. `codec` may be set before the first step.
+    read: files wait, a live camera counts the triggers that pass meanwhile. Numbers run from 0 in a session, and each
+    of those triggers takes one: it goes on record as NO_VERDICT, before the next picture and as safely. `triggered`
+    counts both, `captured` pictures alone. `codec` may be set before the first step.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Capture:
     ) -> None:  # fmt: skip
         self._camera, self._source, self._producer = camera, source, producer
         self._outlet, self._stop = outlet, stop
+        self._missed = MissedTriggers(camera, producer, outlet.partition, outlet.owing)
         self._metrics = metrics or Metrics()
         self._clock = ClockWatch()
         self.codec = Codec.JPEG
@@ -72,11 +75,12 @@ class Capture:
         self._report_stuck = False
         self._backoff = FIRST_BACKOFF
         self._waits_for = ""  # a store that is away, or the source
+        self._held_up = ""  # the last of these since the newest picture was read
 
     @property
     def ended(self) -> bool:
-        """Whether the source has no more pictures and the last one is in the log."""
-        return self._held is None and self._source.state is SourceState.ENDED
+        """Whether the source has no more pictures and all that was triggered is in the log."""
+        return self._held is None and self._missed.owed is None and self._source.state is SourceState.ENDED
 
     def run(self, turned: Callable[[str], None] = lambda _: None) -> None:
         """Take pictures until asked to stop or the source ends, then write the last report.
@@ -90,7 +94,7 @@ class Capture:
 
     def step(self, timeout: float = 0.5) -> bool:
         """Deal with at most one picture, waiting at most `timeout` seconds for it; whether one reached the log."""
-        if self._held is None:
+        if self._held is None and self._recovered():
             self._held = self._next(timeout)
         appended = self._held is not None and self._append(self._held)
         if self._held is None and time.monotonic() >= self._report_due:
@@ -106,6 +110,21 @@ class Capture:
             _log.error("%s: frame %s could not be appended before the end", self._camera.name, self._held.frame.id)
         self._report(state=SourceState.ENDED)
 
+    def _recovered(self) -> bool:
+        """Bring on record what a process that died still owed; nothing is read before that is done."""
+        if (run := self._missed.owed) is None:
+            return True
+        try:
+            self._missed.send()
+            self._producer.flush()
+            self._missed.safe()
+        except StoreUnavailable as problem:
+            self._wait(problem)
+            return False
+        self._backoff, self._waits_for = FIRST_BACKOFF, ""
+        self._report_old(run.first, triggered=run.last + 1, captured=run.captured)
+        return True
+
     def _next(self, timeout: float) -> _Held | None:
         try:
             grabbed = self._source.read(timeout)
@@ -115,16 +134,19 @@ class Capture:
             return None
         if grabbed is None:
             return None
+        why, self._held_up = self._held_up, ""
         self._trouble = self._waits_for = ""
-        claim = grabbed.again
-        if claim is None:
-            self.triggered += grabbed.missed
-            if not grabbed.captured_at:
-                grabbed = replace(grabbed, captured_at=time.time_ns(), monotonic_at=time.monotonic_ns())
-            claim = Claim(self.session, self.triggered, grabbed.captured_at)
-            self.triggered += 1
-            self._minutes.trigger(claim.captured_at, 1 + grabbed.missed)
-        return self._prepare(grabbed, claim)
+        if grabbed.again is not None:
+            return self._prepare(grabbed, grabbed.again)
+        if not grabbed.captured_at:
+            grabbed = replace(grabbed, captured_at=time.time_ns(), monotonic_at=time.monotonic_ns())
+        self.triggered += grabbed.missed
+        held = self._prepare(grabbed, Claim(self.session, self.triggered, grabbed.captured_at))
+        if grabbed.missed:
+            self._missed.passed(grabbed.missed, held.frame, captured=self.captured, why=why)
+        self.triggered += 1
+        self._minutes.trigger(grabbed.captured_at, 1 + grabbed.missed)
+        return held
 
     def _prepare(self, grabbed: Grabbed, claim: Claim) -> _Held:
         """The picture in its envelope; its time was stamped once and is carried from here on."""
@@ -155,10 +177,14 @@ class Capture:
         return _Held(grabbed, frame, ready.value, claimed=grabbed.again is not None)
 
     def _append(self, held: _Held) -> bool:
-        """Claim, place, send and flush, going on where the last try stopped; True when the picture is safe."""
+        """What passed before it, then claim, place, send and flush, going on where the last try stopped.
+
+        True when the picture is safe.
+        """
         frame = held.frame
         size = len(held.value) or frame.blob_bytes
         try:
+            self._missed.send()
             if not held.claimed:
                 self._source.claim(held.grabbed, Claim(frame.session, frame.seq, frame.captured_at))
                 held.claimed = True
@@ -172,6 +198,7 @@ class Capture:
                 )
                 held.sent = True
             self._producer.flush()
+            self._missed.safe()
         except StoreUnavailable as problem:
             self._wait(problem)
             return False
@@ -184,7 +211,8 @@ class Capture:
             self.captured += 1
             self._minutes.capture(frame.captured_at)
         else:
-            self._report_old(frame)
+            # the last of its session, and its source misses nothing: all up to it are captured now
+            self._report_old(frame, triggered=frame.seq + 1, captured=frame.seq + 1)
         return True
 
     def _report(self, state: SourceState | None = None) -> None:
@@ -217,9 +245,8 @@ class Capture:
     def _spool_report(self) -> SpoolReport:
         return self._producer.report() if isinstance(self._producer, SpooledProducer) else SpoolReport()
 
-    def _report_old(self, frame: FrameCaptured) -> None:
-        """A picture taken again after a crash was the last of its session: all up to it are captured now."""
-        count = frame.seq + 1
+    def _report_old(self, frame: FrameCaptured, *, triggered: int, captured: int) -> None:
+        """The last report of the frame's session, whose process died before it could tell."""
         self._send_report(
             CameraReported(
                 camera=frame.camera,
@@ -228,8 +255,8 @@ class Capture:
                 session=frame.session,
                 state=SourceState.ENDED.value,
                 detail="ended without a last report",
-                triggered=count,
-                captured=count,
+                triggered=triggered,
+                captured=captured,
                 reconnects=0,
                 reported_at=time.time_ns(),
             )
@@ -254,7 +281,7 @@ class Capture:
         """Back off for a while that doubles, cut short by a request to stop."""
         if self._backoff == FIRST_BACKOFF:
             _log.warning("%s: %s; trying again", self._camera.name, problem)
-        self._waits_for = str(problem)
+        self._waits_for = self._held_up = str(problem)
         until = time.monotonic() + self._backoff
         while not self._stop.asked and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))

@@ -1,12 +1,13 @@
 """Where a camera's frames go: small pictures in the log itself, larger ones in the blob store, claimed by key."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from core.blobs.keys import Kind, frame_key
 from core.blobs.protocol import BlobStore
 from core.errors import StoreUnavailable
 from core.messages import FrameCaptured
+from ingest.missed import InMemory, Owing
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +20,8 @@ class Outlet:
 
     partition: of topic `frames`, the camera's own. inline: bytes above which a picture goes into `blobs` and the log
     carries its key. most_inline: what the log takes while the blob store is away. max_pixels: of a picture that is
-    decoded. session: in ns, larger than any earlier one of the camera; 0: the time of the start.
+    decoded. session: in ns, larger than any earlier one of the camera; 0: the time of the start. owing: where the
+    camera's process notes what it owes the log.
     """
 
     partition: int
@@ -28,6 +30,7 @@ class Outlet:
     most_inline: int = INLINE_BYTES
     blobs: BlobStore | None = None
     session: int = 0
+    owing: Owing = field(default_factory=InMemory)
 
     def place(self, frame: FrameCaptured, value: bytes) -> tuple[FrameCaptured, bytes]:
         """The envelope and the value that travel, once the picture is where the envelope says (domain.md IT-5).

@@ -1,4 +1,7 @@
-"""One capture process for each camera, and session numbers that only grow: a small file that outlives the process."""
+"""One capture process for each camera, session numbers that only grow, and what the camera still owes the log.
+
+All in a small file that outlives the process.
+"""
 
 import fcntl
 import os
@@ -11,6 +14,7 @@ from typing import Self
 from core.errors import NotAllowed, StoreUnavailable
 
 PATIENCE_SECONDS = 5.0  # a killed line's captures end by themselves
+_NUMBER = 32  # bytes of the session's number and its newline; what the camera owes the log stands behind them
 
 
 class CameraSeat(AbstractContextManager["CameraSeat"]):
@@ -55,13 +59,30 @@ class CameraSeat(AbstractContextManager["CameraSeat"]):
         Durable on return. Raises StoreUnavailable.
         """
         try:
-            last = os.pread(self._file, 32, 0).strip()
+            last = os.pread(self._file, _NUMBER, 0).strip()
             session = max(self._clock(), (int(last) if last.isdigit() else 0) + 1)
-            os.pwrite(self._file, b"%-31d\n" % session, 0)
+            os.pwrite(self._file, b"%-*d\n" % (_NUMBER - 1, session), 0)
             os.fsync(self._file)
         except OSError as problem:
             raise self._refused(problem) from problem
         return session
+
+    def owed(self) -> bytes:
+        """See ingest.missed.Owing."""
+        try:
+            return os.pread(self._file, os.fstat(self._file).st_size, _NUMBER)
+        except OSError as problem:
+            raise self._refused(problem) from problem
+
+    def owe(self, text: bytes) -> None:
+        """See ingest.missed.Owing. What is forgotten may come back with a power cut, and does no harm then."""
+        try:
+            os.ftruncate(self._file, _NUMBER)
+            if text:
+                os.pwrite(self._file, text, _NUMBER)
+                os.fsync(self._file)
+        except OSError as problem:
+            raise self._refused(problem) from problem
 
     def _taken(self) -> bool:
         try:
