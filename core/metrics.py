@@ -24,9 +24,6 @@ class Metrics:
     def spooled(self, camera: str, size: int, seconds: float) -> None:
         """What waits in a camera's spool: bytes, and the age of the oldest record."""
 
-    def in_flight(self, size: int) -> None:
-        """Bytes that are sent and not acknowledged yet."""
-
     def inspected(self, verdict: FrameInspected) -> None:
         """A verdict is in the books and told, for the first time."""
 

@@ -71,7 +71,6 @@ class PrometheusMetrics(Metrics):
         )
         self._spool_bytes = gauge("spool_bytes", "Bytes that wait in the camera's spool", "camera")
         self._spool_age = gauge("spool_age_seconds", "Age of the oldest record in the camera's spool", "camera")
-        self._in_flight = gauge("in_flight_bytes", "Bytes sent and not acknowledged yet")
         self._frames = counter("frames", "Verdicts that entered the books", "camera", "verdict", "reason")
         self._age = histogram("frame_age_seconds", "From the picture to its verdict in the books", AGES, "camera")
         self._repeated = counter("repeated_frames", "Frames that came again; their verdicts were in the books already")
@@ -103,10 +102,6 @@ class PrometheusMetrics(Metrics):
         label = self._camera(camera)
         self._spool_bytes.labels(label).set(size)
         self._spool_age.labels(label).set(seconds)
-
-    def in_flight(self, size: int) -> None:
-        """Show the bytes."""
-        self._in_flight.set(size)
 
     def inspected(self, verdict: FrameInspected) -> None:
         """Count the verdict and its age; a clock that stands behind the camera's gives the age 0."""

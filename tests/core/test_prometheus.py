@@ -51,7 +51,6 @@ def tell_everything(metrics: Metrics) -> None:
     metrics.cameras(["ring-top"])
     metrics.captured("ring-top", 1000)
     metrics.spooled("ring-top", 5000, 2.5)
-    metrics.in_flight(4096)
     metrics.inspected(verdict())
     metrics.repeated(2)
     metrics.batch(16)
@@ -75,7 +74,6 @@ def test_every_figure_that_a_plant_watches_is_there(metrics: PrometheusMetrics) 
     assert figure(metrics, "captured_bytes_total", **camera) == 1000
     assert figure(metrics, "spool_bytes", **camera) == 5000
     assert figure(metrics, "spool_age_seconds", **camera) == 2.5
-    assert figure(metrics, "in_flight_bytes") == 4096
     assert figure(metrics, "frames_total", **camera, verdict="PASS", reason="") == 1
     assert figure(metrics, "frame_age_seconds_sum", **camera) == pytest.approx(0.12)
     assert figure(metrics, "last_frame_timestamp_seconds", **camera) == TAKEN_AT / 1e9
