@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from core.metrics import Metrics
-from core.settings import Settings
+from core.settings import Settings, secret
 
 if TYPE_CHECKING:  # a process that only beats needs no database
     from core.records.inspections import Inspected
@@ -106,10 +106,15 @@ class NoLive(AbstractContextManager["NoLive"]):
 
 
 def open_live(settings: Settings, metrics: Metrics | None = None) -> Live:
-    """The cache at `live.url`; it need not answer. Raises SettingsInvalid for a URL that nobody can mean."""
-    if settings.live.url == "none:":
+    """The cache at `live.url`; it need not answer.
+
+    Raises SettingsInvalid for a URL that nobody can mean, or a password file that cannot be read.
+    """
+    live = settings.live
+    if live.url == "none:":
         return NoLive()
     from core.redis_live import RedisLive  # only where it is used: one machine needs no Redis client
 
     prefix = f"flawline:{settings.broker.prefix}"  # several lines may share a Redis as they share a Kafka
-    return RedisLive(settings.live.url, prefix=prefix, metrics=metrics)
+    account = live.username, secret(live.password, live.password_file)
+    return RedisLive(live.url, account=account, prefix=prefix, metrics=metrics)

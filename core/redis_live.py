@@ -49,14 +49,19 @@ end
 
 
 class RedisLive(AbstractContextManager["RedisLive"]):
-    """Keeps the `Live` protocol: one round trip a call, no retries, and a pause after a failure."""
+    """Keeps the `Live` protocol: one round trip a call, no retries, and a pause after a failure.
 
-    def __init__(self, url: str, *, prefix: str = "flawline:", metrics: Metrics | None = None,
-                 clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
+    account: user and password, where the URL names none; "" for one that is not asked for.
+    """
+
+    def __init__(self, url: str, *, account: tuple[str, str] = ("", ""), prefix: str = "flawline:",
+                 metrics: Metrics | None = None, clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
+        user, password = account
         try:
             self._redis = Redis.from_url(
-                url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0)
-            )
+                url, username=user or None, password=password or None, socket_timeout=ANSWER_SECONDS,
+                socket_connect_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0),
+            )  # fmt: skip
         except ValueError as problem:
             raise SettingsInvalid(f"FLAWLINE_LIVE__URL cannot be read: {problem}") from problem
         self._prefix = prefix

@@ -7,16 +7,16 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SettingsInvalid
 
 PREFIX = "FLAWLINE_"
-FROZEN = ConfigDict(frozen=True, extra="forbid")
+FROZEN = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)  # an input may be a password
 
 
 class BrokerSettings(BaseModel):
@@ -108,6 +108,16 @@ class LiveSettings(BaseModel):
 
     model_config = FROZEN
     url: str = Field(default="none:", pattern=r"^(none:$|rediss?://)", description="none: or redis://host:6379/0")
+    username: str = Field(default="", description="of an account of Redis (ACL); empty where only a password is asked")
+    password: SecretStr = Field(default=SecretStr(""), description="of Redis; better from a file")
+    password_file: Path | None = Field(default=None, description="file that holds the password, as secrets come")
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Self:
+        apart = self.username or self.password.get_secret_value() or self.password_file
+        if apart and "@" in self.url:
+            raise ValueError("the URL names a user or a password, and so do other settings; take it out of the URL")
+        return self
 
 
 class MetricsSettings(BaseModel):
@@ -154,7 +164,9 @@ class DashboardSettings(BaseModel):
 class Settings(BaseSettings):
     """Everything that may be set; unknown `FLAWLINE_` names are refused by `read_settings`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
     data: Path = Field(default=Path("flawline-data"), description="folder of the log, the database and the pictures")
     line: Path | None = Field(default=None, description="line file (TOML); default: line.toml in the data folder")
     log_format: Literal["auto", "human", "json"] = Field(default="auto", description="auto: human on a terminal")

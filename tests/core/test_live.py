@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from core.messages import FrameCaptured
 from core.metrics import Metrics
 from core.records.inspections import Inspected, RegionRow
 from core.redis_live import PAUSE_SECONDS, RedisLive
-from core.settings import BrokerSettings, LiveSettings, Settings
+from core.settings import BrokerSettings, LiveSettings, Settings, read_settings
 from core.verdicts import Limits, MachineVerdict
 from tests.conftest import OwnServers
 from tests.servers import unique
@@ -303,3 +304,58 @@ def test_a_full_or_read_only_redis_is_a_cache_that_does_not_answer(own_servers: 
         admin.config_set("maxmemory", "1")
         live.show([glimpse()])
         assert counts.failed == 1
+
+
+# Redis with a password
+
+
+def test_a_password_from_its_file_opens_a_redis_that_asks_for_one(own_servers: OwnServers, tmp_path: Path) -> None:
+    url = own_servers("redis")["redis"].url
+    with Redis.from_url(url) as admin:
+        admin.execute_command("ACL", "SETUSER", "line", "on", ">by name", "~*", "+@all")
+        admin.config_set("requirepass", "hush")
+    file = tmp_path / "redis"
+    file.write_text("hush\n")
+    by_file, by_name = {"password_file": file}, {"username": "line", "password": "by name"}
+    for account in ({"password": "hush"}, by_file, by_name):
+        with open_live(Settings(live=LiveSettings.model_validate({"url": url} | account))) as live:
+            live.show([glimpse()])
+            assert live.newest(["top"]) == {"top": row()}
+
+
+@pytest.mark.parametrize("given", [{}, {"password": "hushed"}, {"username": "nobody", "password": "hushed"}])
+def test_a_wrong_password_is_a_cache_that_does_not_answer_and_is_never_shown(
+    given: dict[str, str], servers_with_password: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(live=LiveSettings.model_validate({"url": servers_with_password} | given))
+    counts = Counts()
+    with open_live(settings, counts) as live:
+        assert live.newest(["top"]) == {}
+    assert counts.failed == 1
+    assert "does not answer" in caplog.text
+    assert "hush" not in caplog.text + repr(settings)
+
+
+@pytest.fixture
+def servers_with_password(own_servers: OwnServers) -> str:
+    url = str(own_servers("redis")["redis"].url)
+    with Redis.from_url(url) as admin:
+        admin.config_set("requirepass", "hush")
+    return url
+
+
+@pytest.mark.parametrize("name", ["USERNAME", "PASSWORD", "PASSWORD_FILE"])
+def test_a_password_in_the_url_and_apart_is_refused_without_showing_either(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAWLINE_LIVE__URL", "redis://:hush@host:6379/0")
+    monkeypatch.setenv(f"FLAWLINE_LIVE__{name}", "hushed")
+    with pytest.raises(SettingsInvalid, match=r"FLAWLINE_LIVE: .*take it out of the URL") as refused:
+        read_settings()
+    assert "hush" not in f"{refused.value} {refused.value.__cause__}"
+
+
+def test_a_password_file_that_is_not_there_is_refused_by_its_name(tmp_path: Path) -> None:
+    given = LiveSettings(url="redis://127.0.0.1:1/0", password_file=tmp_path / "missing")
+    with pytest.raises(SettingsInvalid, match="missing"):
+        open_live(Settings(live=given))

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,18 +19,20 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
+from redis import Redis
 
 from cli.services.plant import Services
 from cli.services.servers import jar_folder
 from cli.services.service import find_program, free_ports, listens
 from core.database import open_database
 from core.health import Health, serve_health
+from core.live import open_live
 from core.messages import CAMERAS, DEAD_LETTERS, FRAMES, VERDICTS
 from core.metrics import open_metrics
 from core.records.line import cameras_in_line
-from core.settings import MetricsSettings
+from core.settings import LiveSettings, MetricsSettings, Settings
 from tests.core.test_health import free_port
-from tests.operations.stack import ROOT, services
+from tests.operations.stack import ROOT, compose, services
 from tests.servers import unique
 
 WITHIN = 60.0
@@ -125,10 +128,12 @@ def test_the_options_of_postgres_are_known_to_it(servers: Services) -> None:
 def test_the_health_check_and_the_command_of_redis(tmp_path: Path) -> None:
     port = free_port()
     service = services()["redis"]
-    server = [find_program("redis-server", package="redis-server"), *service["command"][1:], "--port", str(port)]
+    secrets = made_secrets(tmp_path)
+    command = [word.replace("/run/secrets", str(secrets)) for word in service["command"][1:]]
+    server = [find_program("redis-server", package="redis-server"), *command, "--port", str(port)]
     kind, line = service["healthcheck"]["test"]
     assert kind == "CMD-SHELL"
-    asked = line.replace("redis-cli", f"redis-cli -p {port}")
+    asked = line.replace("redis-cli", f"redis-cli -p {port}").replace("/run/secrets", str(secrets)).replace("$$", "$")
     assert subprocess.run(["sh", "-c", asked], check=False, stderr=subprocess.DEVNULL).returncode != 0
     with running(server, tmp_path) as process:
         wait_for(
@@ -136,13 +141,28 @@ def test_the_health_check_and_the_command_of_redis(tmp_path: Path) -> None:
             process,
             lambda: subprocess.run(["sh", "-c", asked], check=False, stderr=subprocess.DEVNULL).returncode == 0,
         )
-        told = subprocess.run(
-            ["redis-cli", "-p", str(port), "config", "get", "maxmemory-policy"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert "allkeys-lru" in told.stdout
+        given = LiveSettings(url=f"redis://127.0.0.1:{port}/0", password_file=secrets / "redis_password")
+        with open_live(Settings(live=given)) as live:
+            assert live.models_version() == 0
+        with open_live(Settings(live=LiveSettings(url=given.url))) as stranger:
+            assert stranger.models_version() is None
+        password = (secrets / "redis_password").read_text().strip()
+        with Redis.from_url(given.url, password=password, decode_responses=True) as admin:
+            assert admin.config_get("maxmemory-policy") == {"maxmemory-policy": "allkeys-lru"}
+
+
+def made_secrets(folder: Path) -> Path:
+    """What deploy/make-secrets makes; made again, all stays."""
+    script = shutil.copy(ROOT / "deploy/make-secrets", folder)
+
+    def made() -> dict[str, str]:
+        subprocess.run(["sh", script], check=True, capture_output=True)
+        return {path.name: path.read_text() for path in (folder / "secrets").iterdir()}
+
+    first = made()
+    assert {f"./deploy/secrets/{name}" for name in first} == {one["file"] for one in compose()["secrets"].values()}
+    assert made() == first
+    return folder / "secrets"
 
 
 def test_the_health_check_of_the_s3_server(servers: Services) -> None:
