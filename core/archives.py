@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.blobs.keys import check_key
+from core.disk import flush_folder
 from core.errors import BackupUnusable, SettingsInvalid, StoreUnavailable
 
 FORMAT = 1
@@ -97,7 +98,7 @@ def writing(path: Path) -> Iterator[ArchiveWriter]:
             os.fsync(file.fileno())
         _require_new(path)
         scratch.replace(path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as problem:
         raise StoreUnavailable(f"{path} cannot be written: {problem}; nothing of it is kept") from problem
     finally:
@@ -207,11 +208,3 @@ def _sweep(folder: Path) -> None:
         with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > LEFT_ALONE:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-
-
-def _flush_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

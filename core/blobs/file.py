@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.blobs.keys import check_key
 from core.blobs.protocol import Disk, Item
+from core.disk import flush_folder
 from core.errors import BlobMissing, StoreUnavailable
 
 _SCRATCH = ".part-"  # no part of a key begins with a dot, so a file half written is never served
@@ -156,7 +157,7 @@ def _write(path: Path, data: bytes, *, durable: bool) -> None:
             scratch.unlink(missing_ok=True)
         raise
     if durable:
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
 
 
 def _make_folder(folder: Path) -> None:
@@ -165,15 +166,7 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _flush_folder(folder.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    flush_folder(folder.parent)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
