@@ -169,7 +169,8 @@ class FrameInspected:
 class CameraReported:
     """The capture side's own books for one camera and session: `state` is RUNNING, LOST or ENDED, times ns UTC.
 
-    `triggered` counts all parts the source offered, `captured` those appended to the log; the next seq is `triggered`.
+    `triggered` counts all parts the source offered, `captured` the pictures appended to the log; the next seq is
+    `triggered`. What passed without a picture is in the log too, as an envelope with `no_verdict`.
     `minutes` are the minutes of capture that were counted in last, each [start in ns, triggered, captured].
     `spool_bytes` and `spool_oldest_ms` tell what waits in the camera's spool and for how long, `diverted` the parts
     that went on record without their pictures because it was full. `alarm` holds what is wrong on the camera's side,

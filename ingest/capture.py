@@ -122,7 +122,7 @@ class Capture:
             self._wait(problem)
             return False
         self._backoff, self._waits_for = FIRST_BACKOFF, ""
-        self._report_old(run.first, triggered=run.last + 1, captured=run.captured)
+        self._report_old(run.like, triggered=run.last + 1, captured=run.captured)
         return True
 
     def _next(self, timeout: float) -> _Held | None:

@@ -15,6 +15,7 @@ from core.broker.protocol import Producer
 from core.errors import BadFrame
 from core.line import Camera
 from core.messages import FRAMES, FrameCaptured
+from core.times import MINUTE_NS
 from core.verdicts import NoVerdictReason
 
 MOST = 10_000
@@ -53,32 +54,42 @@ class InMemory:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Triggers in a row: the envelope of the first, the number of the last, and the session's pictures before them."""
+    """Triggers in a row, as an envelope with the number of the first and the time of the picture that came after them.
 
-    first: FrameCaptured
+    last: the number of the last. captured: the session's pictures before them.
+    """
+
+    like: FrameCaptured
     last: int
     captured: int
 
     def envelope(self, seq: int) -> FrameCaptured:
-        """Of one of them."""
-        return replace(self.first, seq=seq, part_id=str(seq) if self.first.part_id else "")
+        """Of one of them.
+
+        No more is known of its time than that it had passed when the picture was taken. It stands a microsecond before
+        the next one, so that the order by time is that of the numbers, and in the minute where it is counted.
+        """
+        picture_at = self.like.captured_at
+        captured_at = max(picture_at - (self.last + 1 - seq) * 1000, picture_at - picture_at % MINUTE_NS)
+        part_id = str(seq) if self.like.part_id else ""
+        return replace(self.like, seq=seq, captured_at=captured_at, part_id=part_id)
 
     def to_text(self) -> bytes:
         """As it is noted."""
-        first = {name: value.decode() for name, value in self.first.headers()}
-        return json.dumps({"first": first, "last": self.last, "captured": self.captured}).encode()
+        like = {name: value.decode() for name, value in self.like.headers()}
+        return json.dumps({"like": like, "last": self.last, "captured": self.captured}).encode()
 
     @classmethod
     def of(cls, text: bytes) -> Self:
         """Read a note back. Raises BadFrame for anything else."""
         try:
             told = json.loads(text)
-            first = FrameCaptured.of((name, value.encode()) for name, value in told["first"].items())
-            run = cls(first, int(told["last"]), int(told["captured"]))
+            like = FrameCaptured.of((name, value.encode()) for name, value in told["like"].items())
+            run = cls(like, int(told["last"]), int(told["captured"]))
         except (ValueError, TypeError, KeyError, AttributeError) as problem:
             raise BadFrame(f"no note of triggers: {problem!r}") from problem
-        if not first.no_verdict or not first.seq <= run.last < first.seq + MOST or run.captured < 0:
-            raise BadFrame(f"no note of triggers: {first.id} to {run.last}, {run.captured} pictures before")
+        if not like.no_verdict or not like.seq <= run.last < like.seq + MOST or run.captured < 0:
+            raise BadFrame(f"no note of triggers: {like.id} to {run.last}, {run.captured} pictures before")
         return run
 
 
@@ -113,13 +124,12 @@ class MissedTriggers:
         self._is_over = False  # above the allowance, and said so
         self._noted = True
         self.owed = _earlier(camera.name, owing.owed())
-        self._next = self.owed.first.seq if self.owed else 0
+        self._next = self.owed.like.seq if self.owed else 0
 
     def passed(self, count: int, before: FrameCaptured, *, captured: int, why: str = "") -> None:
         """Owe the `count` numbers below the frame's, or the first of them as far as the allowance goes.
 
-        They carry the frame's time: no more is known than that they had passed by then. captured: pictures of the
-        session before. why: what held the camera up meanwhile, in words.
+        captured: pictures of the session before. why: what held the camera up meanwhile, in words.
         """
         seq, given = before.seq - count, self._allowance.take(count)
         if given < count and not self._is_over:
@@ -132,11 +142,11 @@ class MissedTriggers:
         if not given:
             return
         detail = f"its trigger passed without a picture, as {count} did before frame {before.seq}"
-        first = replace(
+        like = replace(
             before, seq=seq, part_id=str(seq) if self._camera.part_ids == "counter" else "", width=0, height=0, gate="",
             no_verdict=NoVerdictReason.TRIGGER_ERROR, gate_detail=f"{detail}: {why}" if why else detail, sha256="",
         )  # fmt: skip
-        self.owed = Run(first, seq + given - 1, captured)
+        self.owed = Run(like, seq + given - 1, captured)
         self._next, self._noted = seq, False
 
     def send(self) -> None:
@@ -151,10 +161,10 @@ class MissedTriggers:
             self._owing.owe(run.to_text())
             self._noted = True
         while self._next <= run.last:
-            if (self._next - run.first.seq) % CHUNK == 0:
+            if (self._next - run.like.seq) % CHUNK == 0:
                 self._producer.flush()  # what waits unsent stays little
             headers = run.envelope(self._next).headers()
-            self._producer.send(FRAMES, b"", partition=self._partition, key=run.first.camera, headers=headers)
+            self._producer.send(FRAMES, b"", partition=self._partition, key=run.like.camera, headers=headers)
             self._next += 1
 
     def safe(self) -> None:
