@@ -46,7 +46,8 @@ class SessionBook:
     """One capture session of a camera, from the frame `first_seq` on, which is 0 unless an earlier time is left out.
 
     `state`, `triggered`, `captured` and `reported_at` are the capture side's own report: "" and None where it never
-    came. `gaps` are the ranges below the newest row, oldest first and 20 at most.
+    came. `captured` counts pictures; a trigger that passed without one has its row all the same, with NO_VERDICT.
+    `gaps` are the ranges below the newest row, oldest first and 20 at most.
     """
 
     camera: str

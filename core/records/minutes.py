@@ -29,7 +29,8 @@ _Found = defaultdict[tuple[datetime, str], dict[str, Any]]
 class MinuteBook:
     """One camera and minute of capture, over sessions, products, models and run types.
 
-    `triggered` and `captured` are the camera's own counts, None where it never told; `n` frames are in the books.
+    `triggered` and `captured` are the camera's own counts, of parts and of pictures, None where it never told; `n` are
+    in the books. A trigger that passed without a picture is one of them, with NO_VERDICT.
     `routes`: its frames by the physical route of their part; `unseen`: parts that a gate routed without a frame of it.
     """
 
@@ -55,8 +56,9 @@ class MinuteBook:
 
     @property
     def not_captured(self) -> int:
-        """Parts that were triggered and never had a picture; part of the residual."""
-        return max(0, (self.triggered or 0) - (self.captured or 0))
+        """Parts of the residual that certainly had no picture; those that have a row ended as NO_VERDICT."""
+        without = (self.triggered or 0) - (self.captured or 0)
+        return max(0, without - self.verdicts[MachineVerdict.NO_VERDICT])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

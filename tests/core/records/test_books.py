@@ -68,6 +68,15 @@ def test_a_session_that_ended_with_a_verdict_for_each_trigger_is_settled_at_once
     assert (book.rows, book.expected, book.residual, book.gaps, book.settled) == (8, 8, 0, (), True)
 
 
+def test_a_session_balances_when_what_passed_without_a_picture_has_its_rows(database: Database) -> None:
+    verdicts = [PASS, NO_VERDICT, NO_VERDICT, FAIL]
+    with database.writing() as connection:
+        record(connection, [inspected(seq, verdict) for seq, verdict in enumerate(verdicts)])
+        report(connection, reported(4, state="ENDED", captured=2))
+    book = only(read(database))
+    assert (book.triggered, book.captured, book.rows, book.lost, book.gaps, book.settled) == (4, 2, 4, 0, (), True)
+
+
 def test_frames_under_way_are_pending_and_not_lost(database: Database) -> None:
     keep(database, 0, 1, 2)
     tell(database, 7)

@@ -63,6 +63,18 @@ def test_the_cameras_own_counts_stand_beside_the_verdicts(database: Database) ->
     assert (second.triggered, second.n, second.residual) == (2, 0, 2)
 
 
+def test_triggers_without_a_picture_that_are_on_record_are_no_residual(database: Database) -> None:
+    verdicts = [PASS, PASS, *[MachineVerdict.NO_VERDICT] * 3]
+    with database.writing() as connection:
+        record(connection, [inspected(seq, verdict) for seq, verdict in enumerate(verdicts)])
+    tell(database, said((NOON, 5, 2)))
+    (book,) = read(database)
+    assert (book.triggered, book.captured, book.n, book.residual, book.not_captured) == (5, 2, 5, 0, 0)
+    tell(database, said((NOON, 9, 3)))  # a fourth picture is not judged yet, and three more triggers have no record
+    (book,) = read(database)
+    assert (book.residual, book.not_captured) == (4, 3)
+
+
 def test_a_minute_that_no_camera_told_of_is_unknown_and_not_zero(database: Database) -> None:
     with database.writing() as connection:
         record(connection, [inspected(0)])
