@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from cli import parts
+from cli.asked import Asked as Teaching
 from cli.bench_null import null_model
 from cli.console import err, progress
-from cli.teach import Asked as Teaching
-from cli.teach import enter, learn_product
+from cli.teach import enter, learn_product, recipe_of
 from core.errors import ModelUnusable, SettingsInvalid
 from core.recipes import Recipe
 from core.records import models, recipes
@@ -86,7 +86,7 @@ def _learnt(settings: Settings, pictures: Sequence[bytes]) -> Model:
         learnt = learn_product(settings, TAUGHT, folder, asked, stop=Stop(), tell=tell)
     path = settings.data / "bench.safetensors"
     path.write_bytes(learnt.path.read_bytes())
-    enter(settings, asked.recipe(TAUGHT), learnt, activate=True)
+    enter(settings, recipe_of(asked, TAUGHT), learnt, activate=True)
     return Model(TAUGHT, path)
 
 

@@ -11,10 +11,11 @@ from rich.live import Live
 from rich.table import Table
 
 from cli import parts
+from cli.asked import Asked
 from cli.console import Report, err, out, progress, write_json
 from cli.demo_report import report
 from cli.line_up import require_free_port, running
-from cli.teach import INTERRUPTED, Asked, enter, learn_product
+from cli.teach import INTERRUPTED, enter, learn_product, recipe_of
 from core.errors import SettingsInvalid
 from core.line import Camera, Line, line_of
 from core.records import models
@@ -119,7 +120,7 @@ def _taught(settings: Settings, product: str, budget: str, stop: Stop) -> ModelR
         _render(product, folder, tell)
         asked = Asked(budget=budget, fail_rate=FAIL_RATE)
         learnt = learn_product(settings, product, folder, asked, stop=stop, tell=tell)
-    row = enter(settings, asked.recipe(product), learnt, activate=True)
+    row = enter(settings, recipe_of(asked, product), learnt, activate=True)
     err.print(
         f"{product}: model {row.version} learnt from {learnt.counts['train']} good parts in {learnt.seconds:.0f} s"
     )

@@ -3,7 +3,7 @@
 import getpass
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast, get_args
@@ -11,6 +11,7 @@ from typing import Any, cast, get_args
 from pydantic import ValidationError
 
 from cli import parts
+from cli.asked import Asked
 from cli.console import Report, err, escape, out, progress, write_json
 from core.errors import ModelUnusable, SettingsInvalid
 from core.live import open_live
@@ -34,51 +35,36 @@ from model.training import TrainingCancelled
 INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The options of a training as the command line gives them."""
+def options_of(asked: Asked, settings: Settings) -> LearnOptions:
+    """For the engine. Raises SettingsInvalid for what nobody can mean."""
+    try:
+        return LearnOptions(
+            architecture=named(asked.ablation, backbone=asked.backbone),
+            budget=Budget.parse(asked.budget),
+            size=asked.size,
+            roi=box_of(asked.roi) if asked.roi else None,
+            ignored=tuple(box_of(text) for text in asked.ignore or ()),
+            seed=asked.seed,
+            witness=_witness(asked.witness),
+            textures=asked.textures,
+            runtime=settings.worker.runtime,
+            review_rate=asked.review_rate,
+            fail_rate=asked.fail_rate,
+            threads=settings.worker.threads or None,
+            weights=settings.weights,
+        )
+    except ValueError as problem:
+        raise SettingsInvalid(str(problem)) from problem
 
-    budget: str = "180s"
-    size: int = 256
-    backbone: str = "efficientnet_lite0"
-    ablation: str = "rd-e+gii"
-    witness: str = "both"
-    roi: str | None = None
-    ignore: tuple[str, ...] = ()
-    seed: int = 0
-    review_rate: float = 0.01
-    fail_rate: float = 0.002
-    textures: Path | None = None
 
-    def options(self, settings: Settings) -> LearnOptions:
-        """For the engine. Raises SettingsInvalid for what nobody can mean."""
-        try:
-            return LearnOptions(
-                architecture=named(self.ablation, backbone=self.backbone),
-                budget=Budget.parse(self.budget),
-                size=self.size,
-                roi=box_of(self.roi) if self.roi else None,
-                ignored=tuple(box_of(text) for text in self.ignore),
-                seed=self.seed,
-                witness=_witness(self.witness),
-                textures=self.textures,
-                runtime=settings.worker.runtime,
-                review_rate=self.review_rate,
-                fail_rate=self.fail_rate,
-                threads=settings.worker.threads or None,
-                weights=settings.weights,
-            )
-        except ValueError as problem:
-            raise SettingsInvalid(str(problem)) from problem
-
-    def recipe(self, product: str) -> Recipe:
-        """The recipe that goes with the model. Raises SettingsInvalid."""
-        roi = _roi(self.roi) if self.roi else None
-        mask = tuple(_roi(text) for text in self.ignore)
-        try:
-            return Recipe(product=product, fixture="roi" if roi else "none", roi=roi, mask=mask, budget=self.size)
-        except ValidationError as problem:
-            raise SettingsInvalid(f"product {product!r}: {problem.errors()[0]['msg']}") from problem
+def recipe_of(asked: Asked, product: str) -> Recipe:
+    """The recipe that goes with the model. Raises SettingsInvalid."""
+    roi = _roi(asked.roi) if asked.roi else None
+    mask = tuple(_roi(text) for text in asked.ignore or ())
+    try:
+        return Recipe(product=product, fixture="roi" if roi else "none", roi=roi, mask=mask, budget=asked.size)
+    except ValidationError as problem:
+        raise SettingsInvalid(f"product {product!r}: {problem.errors()[0]['msg']}") from problem
 
 
 def box_of(text: str) -> tuple[int, int, int, int]:
@@ -120,7 +106,7 @@ def teach(product: str, folder: Path, asked: Asked, *, activate: bool, fresh: bo
     settings = read_settings()
     stop = Stop()
     stop_on_signals(stop)
-    recipe = asked.recipe(product)
+    recipe = recipe_of(asked, product)
     parts.prepare(settings)
     if fresh:
         _checkpoint(settings, product).unlink(missing_ok=True)
@@ -143,7 +129,7 @@ def learn_product(
     """Train and calibrate into the data folder. Raises TrainingCancelled, and FlawlineError for what is refused."""
     with plain_refusals():
         return learn(
-            pictures, _target(settings, product), options=asked.options(settings), progress=tell,
+            pictures, _target(settings, product), options=options_of(asked, settings), progress=tell,
             cancelled=lambda: stop.asked)  # fmt: skip
 
 
@@ -177,7 +163,7 @@ def evaluate_data(data: Path, asked: Asked, *, keep: Path | None, json_file: Pat
         target = keep or Path(scratch) / "model.safetensors"
         try:
             with progress() as tell:
-                options = asked.options(settings)
+                options = options_of(asked, settings)
                 learnt = learn(data, target, options=options, progress=tell, cancelled=lambda: stop.asked)
                 found = evaluate(
                     learnt.path, data, runtime=settings.worker.runtime, threads=settings.worker.threads or None,

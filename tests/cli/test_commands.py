@@ -30,7 +30,8 @@ def parts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model_file(parts_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model, learnt as `flawline evaluate --keep` learns it."""
-    from cli.teach import Asked, evaluate_data
+    from cli.asked import Asked
+    from cli.teach import evaluate_data
 
     kept = tmp_path_factory.mktemp("kept") / "ring.safetensors"
     with pytest.MonkeyPatch.context() as patch:
