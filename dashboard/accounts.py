@@ -40,11 +40,13 @@ class Accounts:
         """The sums over these cameras; None stands for what nothing is known of."""
         asked = list(names)
         books = [self.cameras[name] for name in asked if name in self.cameras]
+        triggered = [book.triggered for book in books if book.triggered is not None]
         captured = [book.captured for book in books if book.captured is not None]
         found = {name: self.unaccounted(name) for name in asked}
         known = [count for count in found.values() if count is not None]
         missing = [count for name in asked if (count := self.gaps(name)) is not None]
         return Account(
+            triggered=sum(triggered) if triggered else None,
             captured=sum(captured) if captured else None,
             judged=sum(book.judged for book in books) if books else None,
             under_way=sum(book.under_way for book in books),

@@ -73,8 +73,9 @@ def reason(code: str) -> str:
 # Line page
 PARTS_SHIFT, PARTS_DAY = "Parts this shift", "Parts today"
 BALANCED = "= captured = judged"
+MISSED = "= captured + {count} missed"
 UNDER_WAY = "captured · {count} under way"
-NOT_BALANCED = "of {captured} captured"
+NOT_BALANCED = "of {triggered} triggered"
 PASS, FAIL, REVIEW_COUNT, SYSTEM = "Pass", "Fail", "Review", "Invalid · no verdict"
 OF_PARTS = "{share} of parts"
 LAST_HOUR = "{count} in the last hour"

@@ -13,8 +13,12 @@ from dashboard.shifts import day_start
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Part accounting since the period began; None where it could not be read. `captured` as the cameras say."""
+    """Part accounting since the period began; None where it could not be read.
 
+    `triggered` parts and `captured` pictures as the cameras say; what passed without a picture is judged all the same.
+    """
+
+    triggered: int | None = None
     captured: int | None = None
     judged: int | None = None
     under_way: int = 0
@@ -80,15 +84,15 @@ def _books(account: Account, *, today: bool) -> Html:
 
 def _balance(tally: Tally) -> str:
     account = tally.account
-    if account.captured is None or account.judged is None:
+    if account.triggered is None or account.captured is None or account.judged is None:
         return figures.UNKNOWN
-    if account.captured == account.judged:
-        return words.BALANCED
-    if account.judged > account.captured and not account.unaccounted:
-        return words.BALANCED  # the cameras' newest report is a moment older than the newest verdict
+    # the cameras' newest report may be a moment older than the newest verdict
+    if account.judged == account.triggered or (account.judged > account.triggered and not account.unaccounted):
+        missed = account.triggered - account.captured
+        return words.MISSED.format(count=figures.count(missed)) if missed > 0 else words.BALANCED
     if not account.unaccounted and account.under_way:
         return words.UNDER_WAY.format(count=figures.count(account.under_way))
-    return words.NOT_BALANCED.format(captured=figures.count(account.captured))
+    return words.NOT_BALANCED.format(triggered=figures.count(account.triggered))
 
 
 def _waiting(waiting: Waiting, now: datetime) -> str:

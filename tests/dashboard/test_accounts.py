@@ -123,7 +123,7 @@ def seen(*minutes: MinuteBook, sessions: tuple[SessionBook, ...] = (), duplicate
 
 def test_a_balanced_line_has_nothing_unaccounted_for() -> None:
     found = seen(a_minute(5, 5), sessions=(a_session(),))
-    assert found.account(["top"]) == Account(captured=5, judged=5, unaccounted=0, missing=0, duplicates=0)
+    assert found.account(["top"]) == Account(triggered=5, captured=5, judged=5, unaccounted=0, missing=0, duplicates=0)
     assert words.ALL_ACCOUNTED in read(held_books(found, ["top"], "", NOON))
     assert words.ALL_ACCOUNTED not in read(held_books(found, ["top", "unknown"], "", NOON))
 

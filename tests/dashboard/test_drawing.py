@@ -217,7 +217,7 @@ def a_tally(account: Account, counts: Counts) -> Tally:
 
 def test_the_counters_show_their_denominators() -> None:
     counts = Counts(18204, 18011, 121, 44, 20, 8, 8)
-    account = Account(captured=18204, judged=18204, unaccounted=0, missing=0, duplicates=0)
+    account = Account(triggered=18204, captured=18204, judged=18204, unaccounted=0, missing=0, duplicates=0)
     said = read(counters(a_tally(account, counts), NOW))
     assert said == (
         "Parts this shift 18 204 = captured = judged Pass 18 011 98.9 % of parts Fail 121 8 in the last hour "
@@ -234,21 +234,34 @@ def test_counters_of_nothing_show_dashes_not_zeros() -> None:
     assert "Books – parts unaccounted for" in said
 
 
+@pytest.mark.parametrize(("captured", "judged", "unaccounted", "said"), [
+    (12, 12, 0, "= captured = judged"), (9, 12, 0, "= captured + 3 missed"), (9, 13, 0, "= captured + 3 missed"),
+    (9, 11, 1, "of 12 triggered"), (9, 13, 2, "of 12 triggered"), (None, 12, 0, "–"),
+])  # fmt: skip
+def test_parts_are_those_with_a_picture_and_those_that_passed_without_one(
+    captured: int | None, judged: int, unaccounted: int, said: str
+) -> None:
+    account = Account(triggered=12, captured=captured, judged=judged, unaccounted=unaccounted)
+    assert f"Parts this shift {judged} {said}" in read(counters(a_tally(account, Counts(judged, 9)), NOW))
+
+
 def test_parts_under_way_are_not_called_lost() -> None:
-    account = Account(captured=12, judged=9, under_way=3, unaccounted=0, missing=0, duplicates=0)
+    account = Account(triggered=12, captured=12, judged=9, under_way=3, unaccounted=0, missing=0, duplicates=0)
     assert "captured · 3 under way" in read(counters(a_tally(account, Counts(9, 9)), NOW))
 
 
 def test_books_that_do_not_balance_are_coloured() -> None:
-    account = Account(captured=12, judged=9, unaccounted=3, missing=3, duplicates=0)
+    account = Account(triggered=12, captured=12, judged=9, unaccounted=3, missing=3, duplicates=0)
     drawn = counters(a_tally(account, Counts(9, 9)), NOW)
     assert '<div class="value system">3</div>' in drawn
     assert 'data-hold="/api/books.json?period=shift"' in drawn
-    assert "of 12 captured" in read(drawn)
+    assert "of 12 triggered" in read(drawn)
 
 
 def test_cameras_with_a_residual_are_named_on_the_card() -> None:
-    account = Account(captured=12, judged=9, unaccounted=5, by_camera=(("a", 3), ("b", 2)), missing=0, duplicates=0)
+    account = Account(
+        triggered=12, captured=12, judged=9, unaccounted=5, by_camera=(("a", 3), ("b", 2)), missing=0, duplicates=0
+    )
     assert "Books 5 a 3 · b 2" in read(counters(a_tally(account, Counts(9, 9)), NOW))
 
 
