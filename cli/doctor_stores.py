@@ -13,7 +13,7 @@ from core.blobs.open import open_blobs
 from core.database import open_database
 from core.errors import FlawlineError
 from core.line import read_line
-from core.live import open_live
+from core.live_open import open_live
 from core.partitions import next_missing
 from core.settings import Settings
 

@@ -12,9 +12,10 @@ from cli.console import err, escape, out, write_json
 from core.broker.open import open_broker
 from core.errors import NotAllowed, SettingsInvalid, StoreUnavailable
 from core.gates import Gate
-from core.health import Health, serve_health
+from core.health import Health
+from core.health_server import serve_health
 from core.line import read_line
-from core.metrics import open_metrics
+from core.metrics_open import open_metrics
 from core.settings import Settings, read_settings, secret
 from core.times import utc_of
 

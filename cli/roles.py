@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from cli import parts
 from core import logs
-from core.health import HANGS_AFTER, Health, serve_health
+from core.health import HANGS_AFTER, Health
+from core.health_server import serve_health
 from core.line import read_line
-from core.live import open_live
+from core.live_open import open_live
 from core.messages import CAMERAS, FRAMES, ROUTES
-from core.metrics import open_metrics
+from core.metrics_open import open_metrics
 from core.settings import Settings, read_settings
 from core.stop import Stop
 

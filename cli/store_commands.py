@@ -69,7 +69,7 @@ def models_activate(
 ) -> None:
     """Let a model judge its product from now on; running workers take it within seconds."""
     from cli import parts
-    from core.live import open_live
+    from core.live_open import open_live
     from core.records import models
     from core.settings import read_settings
 

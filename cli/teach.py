@@ -14,7 +14,7 @@ from cli import parts
 from cli.asked import Asked
 from cli.console import Report, err, escape, out, progress, write_json
 from core.errors import ModelUnusable, SettingsInvalid
-from core.live import open_live
+from core.live_open import open_live
 from core.recipes import Recipe, Roi
 from core.records import models, recipes
 from core.records.models import ModelRow, NewModel

@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from core.metrics import Metrics
-from core.settings import Settings, secret
+from core.closing import Closing
 
 if TYPE_CHECKING:  # a process that only beats needs no database
     from core.records.inspections import Inspected
@@ -70,7 +69,7 @@ class Live(AbstractContextManager["Live"], Protocol):
         ...
 
 
-class NoLive(AbstractContextManager["NoLive"]):
+class NoLive(Closing):
     """No cache: the shape of one machine, where the pages read the database."""
 
     def show(self, glimpses: Sequence[Glimpse]) -> None:
@@ -100,21 +99,3 @@ class NoLive(AbstractContextManager["NoLive"]):
 
     def close(self) -> None:
         """Nothing to do."""
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to do."""
-
-
-def open_live(settings: Settings, metrics: Metrics | None = None) -> Live:
-    """The cache at `live.url`; it need not answer.
-
-    Raises SettingsInvalid for a URL that nobody can mean, or a password file that cannot be read.
-    """
-    live = settings.live
-    if live.url == "none:":
-        return NoLive()
-    from core.redis_live import RedisLive  # only where it is used: one machine needs no Redis client
-
-    prefix = f"flawline:{settings.broker.prefix}"  # several lines may share a Redis as they share a Kafka
-    account = live.username, secret(live.password, live.password_file)
-    return RedisLive(live.url, account=account, prefix=prefix, metrics=metrics)

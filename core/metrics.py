@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from core.broker.protocol import Partition
 from core.health import Health
 from core.messages import FrameInspected
-from core.settings import MetricsSettings
 
 
 class Metrics:
@@ -69,15 +68,3 @@ class Metrics:
     def exposition(self) -> bytes:
         """All figures in Prometheus's text format; nothing where none are kept."""
         return b""
-
-
-def open_metrics(settings: MetricsSettings, *, role: str, name: str = "", cameras: Iterable[str] = ()) -> Metrics:
-    """Hooks that keep figures where `metrics.port` serves them, else those that do nothing.
-
-    role: such as inspection; name: of this process among those of its role; cameras: those of the line.
-    """
-    if not settings.port:
-        return Metrics()
-    from core.prometheus import PrometheusMetrics  # only where it is used
-
-    return PrometheusMetrics(role=role, name=name, cameras=cameras)

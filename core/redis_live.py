@@ -10,7 +10,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from core.closing import Closing
 from core.errors import SettingsInvalid
 from core.live import Beat, Glimpse
 from core.metrics import Metrics
@@ -48,7 +48,7 @@ end
 """
 
 
-class RedisLive(AbstractContextManager["RedisLive"]):
+class RedisLive(Closing):
     """Keeps the `Live` protocol: one round trip a call, no retries, and a pause after a failure.
 
     account: user and password, where the URL names none; "" for one that is not asked for.
@@ -144,10 +144,6 @@ class RedisLive(AbstractContextManager["RedisLive"]):
     def close(self) -> None:
         """Let go."""
         self._redis.close()
-
-    def __exit__(self, *_: object) -> None:
-        """Let go."""
-        self.close()
 
     def _key(self, *parts: str) -> str:
         return self._prefix + ":".join(parts)

@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from core.database import ping
 from core.errors import FlawlineError
-from core.health import TEXT
+from core.health_server import TEXT
 from core.prometheus import PrometheusMetrics
 from dashboard.stores import Stores
 

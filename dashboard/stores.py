@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from core.blobs.keys import Kind
 from core.blobs.open import open_blobs
 from core.database import Database, open_database
-from core.live import open_live
+from core.live_open import open_live
 from core.settings import Settings
 
 T = TypeVar("T")

@@ -39,9 +39,6 @@ EXCUSED_FUNCTIONS: dict[str, str] = {}
 EXCUSED_ARROWS: dict[tuple[str, str], str] = {
     ("ingest.simulator.laminate", "ingest.simulator.board"): "a type's name only",
     ("model.runtimes", "model.openvino_runtime"): "the opener stands with the contract",
-    ("core.metrics", "core.health"): "the opener stands with the hooks",
-    ("core.metrics", "core.prometheus"): "the opener stands with the hooks",
-    ("core.live", "core.redis_live"): "the opener stands with the contract",
 }
 
 SOURCES = sorted(path.relative_to(ROOT) for home in ALLOWED for path in (ROOT / home).rglob("*.py"))

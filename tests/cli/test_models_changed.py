@@ -5,7 +5,7 @@ import pytest
 
 from cli.services.plant import Services
 from core.database import open_database
-from core.live import open_live
+from core.live_open import open_live
 from core.records import models
 from core.settings import read_settings
 from migrations.upgrade import upgrade

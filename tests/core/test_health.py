@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.errors import SettingsInvalid
-from core.health import Health, answer, serve_health
-from core.metrics import Metrics, open_metrics
+from core.health import Health
+from core.health_server import answer, serve_health
+from core.metrics import Metrics
+from core.metrics_open import open_metrics
 from core.settings import MetricsSettings
 
 

@@ -13,7 +13,8 @@ from redis import Redis
 from cli.services.plant import Services
 from core import redis_live
 from core.errors import SettingsInvalid
-from core.live import Beat, Glimpse, Live, NoLive, open_live
+from core.live import Beat, Glimpse, Live, NoLive
+from core.live_open import open_live
 from core.messages import FrameCaptured
 from core.metrics import Metrics
 from core.records.inspections import Inspected, RegionRow

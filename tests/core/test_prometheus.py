@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from core.broker.protocol import Partition
 from core.health import Health
 from core.messages import FrameInspected
-from core.metrics import Metrics, open_metrics
+from core.metrics import Metrics
+from core.metrics_open import open_metrics
 from core.prometheus import MOST_NAMES, PrometheusMetrics
 from core.settings import MetricsSettings
 from core.verdicts import MachineVerdict

@@ -8,7 +8,8 @@ from redis import Redis
 from sqlalchemy import delete
 
 from cli.services.plant import Services
-from core.live import Beat, Glimpse, NoLive, open_live
+from core.live import Beat, Glimpse, NoLive
+from core.live_open import open_live
 from core.records import inspections, models
 from core.records.inspections import Inspected
 from core.settings import BrokerSettings, LiveSettings, Settings

@@ -15,7 +15,7 @@ from core.broker.kafka import KafkaBroker
 from core.broker.kafka_admin import KafkaAdmin
 from core.broker.protocol import Lag
 from core.line import Camera, Line, line_of
-from core.live import open_live
+from core.live_open import open_live
 from core.messages import CAMERAS, FRAMES, CameraReported, FrameCaptured
 from tests.line.plant import PATIENCE, Plant, on_servers, until
 from tests.workers.bench import frame, picture, png

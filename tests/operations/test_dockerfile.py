@@ -7,7 +7,8 @@ import tomllib
 
 import pytest
 
-from core.health import Health, serve_health
+from core.health import Health
+from core.health_server import serve_health
 from core.metrics import Metrics
 from core.settings import MetricsSettings
 from tests.core.test_health import free_port

@@ -25,10 +25,11 @@ from cli.services.plant import Services
 from cli.services.servers import jar_folder
 from cli.services.service import find_program, free_ports, listens
 from core.database import open_database
-from core.health import Health, serve_health
-from core.live import open_live
+from core.health import Health
+from core.health_server import serve_health
+from core.live_open import open_live
 from core.messages import CAMERAS, DEAD_LETTERS, FRAMES, VERDICTS
-from core.metrics import open_metrics
+from core.metrics_open import open_metrics
 from core.records.line import cameras_in_line
 from core.settings import LiveSettings, MetricsSettings, Settings
 from tests.core.test_health import free_port

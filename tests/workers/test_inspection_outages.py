@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from cli.services.plant import Services
 from core.blobs.open import open_blobs
-from core.live import Glimpse, NoLive, open_live
+from core.live import Glimpse, NoLive
+from core.live_open import open_live
 from core.metrics import Metrics
 from core.prometheus import PrometheusMetrics
 from core.settings import BlobSettings, LiveSettings, Settings
