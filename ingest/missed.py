@@ -86,7 +86,7 @@ class Run:
             told = json.loads(text)
             like = FrameCaptured.of((name, value.encode()) for name, value in told["like"].items())
             run = cls(like, int(told["last"]), int(told["captured"]))
-        except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as problem:
             raise BadFrame(f"no note of triggers: {problem!r}") from problem
         if not like.no_verdict or not like.seq <= run.last < like.seq + MOST or run.captured < 0:
             raise BadFrame(f"no note of triggers: {like.id} to {run.last}, {run.captured} pictures before")

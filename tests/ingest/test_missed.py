@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from ingest.missed import CHUNK, MOST, PER_SECOND, Allowance, InMemory, MissedTr
 from ingest.outlet import Outlet
 from ingest.seat import CameraSeat
 from ingest.sources.source import Grabbed
+from tests.ingest.test_camera import Bench, opened
 from tests.ingest.test_capture import OUTLET, Tray, broker, camera, capture, frames, logged, reports
 
 __all__ = ["broker"]
@@ -124,6 +126,25 @@ def test_they_wait_with_the_picture_while_the_log_is_away_and_are_reported_with_
         loop.run()
     assert [frame.seq for frame in frames(broker)] == [0, 1, 2, 3]
     assert {(report.triggered, report.captured) for report in reports(broker)} <= {(1, 1), (4, 2)}
+
+
+def test_frames_of_a_camera_that_pass_while_the_log_is_away_are_on_record_once_it_is_back(broker: MemoryBroker) -> None:
+    bench = Bench()
+    with opened(bench) as source:
+        loop = capture(source, broker, gate=False)
+        for number in range(3):
+            broker.available = number != 1
+            shown = source._count
+            bench.shoot(1 + 4 * number)
+            while source._count < shown + 1 + 4 * number:  # the camera's own thread has them
+                time.sleep(0.001)
+            loop.step()
+        while loop.captured < 3:
+            loop.step()
+        loop.finish()
+    assert [bool(frame.no_verdict) for frame in frames(broker)] == [False, *[True] * 4, False, *[True] * 8, False]
+    assert [frame.seq for frame in frames(broker)] == list(range(15))
+    assert (reports(broker)[-1].triggered, reports(broker)[-1].captured) == (15, 3)
 
 
 def test_they_go_through_the_spool_in_order_while_the_broker_is_away(broker: MemoryBroker, tmp_path: Path) -> None:
