@@ -37,10 +37,12 @@ def run_one_gate(name: str, line_file: Path | None, *, supervised: bool, ready: 
     settings, stop = parts.begin()
     if supervised:
         end_with_parent(sys.stdin.fileno())
-    gate = read_line(line_file or settings.line_path).find_gate(name)
+    line = read_line(line_file or settings.line_path)
+    gate = line.find_gate(name)
     means = Means(
         journal_path(settings.data, name),
         lambda: open_broker(settings),
+        cameras_m={camera: line.find(camera).distance_m for camera in gate.cameras},
         mqtt_password=_secret_in(gate.mqtt_password_file),
         webhook_secret=_secret_in(gate.webhook_secret_file),
     )
@@ -110,10 +112,15 @@ def play_plc(gate: Gate, trial: dict[str, Any], mishaps: Iterable[str], json_fil
     """Run parts past a gate and say what became of them."""
     from workers.gate.simulated_plc import SimulatedPlc, Trial, run_belt
 
-    slack = gate.actuator_ms + gate.scan_ms + gate.network_ms + gate.margin_ms
-    travel = (gate.budget_ms + slack) / 1000
+    travel = (gate.budget_ms + gate.slack_ms) / 1000
     with SimulatedPlc(gate.modbus_address) as plc:
-        wanted = Trial(**trial, travel=travel, has_sensor=gate.reject_sensor, mishaps=read_mishaps(mishaps))
+        wanted = Trial(
+            **trial,
+            travel=travel,
+            has_sensor=gate.reject_sensor,
+            mishaps=read_mishaps(mishaps),
+            counts_per_s=gate.fastest_m_s * gate.counts_per_m,
+        )
         err.print(f"{wanted.parts} parts at {wanted.rate:g} a second, {travel:.2f} s from trigger to gate")
         counts = run_belt(plc, wanted).counts()
     if json_file:

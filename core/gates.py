@@ -42,6 +42,9 @@ class Gate(BaseModel):
     deadline_ms: float = Field(default=0, ge=0, description="from trigger to command; 0 = from the way to the gate")
     distance_m: float = Field(default=0, ge=0, description="from trigger to gate, along the belt")
     fastest_m_s: float = Field(default=0, ge=0, description="the belt's highest speed")
+    counts_per_m: float = Field(default=0, ge=0, description="of the belt's encoder; 0 = the deadline runs by time")
+    rollback_mm: float = Field(default=5, ge=0, description="how far the belt may roll back when it stops")
+    encoder_still_s: float = Field(default=5, ge=0, description="still for so long while the line runs: a fault")
     actuator_ms: float = Field(default=50, ge=0)
     scan_ms: float = Field(default=20, ge=0, description="the PLC's cycle")
     network_ms: float = Field(default=0, ge=0)
@@ -77,8 +80,17 @@ class Gate(BaseModel):
         """From a part's trigger to its command."""
         if self.deadline_ms:
             return self.deadline_ms
-        slack = self.actuator_ms + self.scan_ms + self.network_ms + self.margin_ms
-        return time_budget_ms(distance_m=self.distance_m, fastest_m_s=self.fastest_m_s, slack_ms=slack)
+        return time_budget_ms(distance_m=self.distance_m, fastest_m_s=self.fastest_m_s, slack_ms=self.slack_ms)
+
+    @property
+    def slack_ms(self) -> float:
+        """What the gate needs between a part's command and its place."""
+        return self.actuator_ms + self.scan_ms + self.network_ms + self.margin_ms
+
+    @property
+    def counts_to_gate(self) -> int:
+        """From a part's trigger to the gate, in counts of the belt's encoder; 0 where the deadline runs by time."""
+        return round(self.distance_m * self.counts_per_m)
 
     @property
     def modbus_address(self) -> tuple[str, int]:
@@ -90,6 +102,8 @@ class Gate(BaseModel):
     def _can_be_meant(self) -> Self:
         if not self.deadline_ms and not (self.distance_m and self.fastest_m_s):
             raise ValueError(f"{self.name}: give deadline_ms, or distance_m and fastest_m_s from which it follows")
+        if self.counts_per_m and (self.deadline_ms or self.counts_to_gate < 1):
+            raise ValueError(f"{self.name}: with counts_per_m give distance_m and fastest_m_s, and no deadline_ms")
         if self.budget_ms <= 0:
             raise ValueError(f"{self.name}: {self.budget_ms:.0f} ms from trigger to command; the gate is too near")
         if len(set(self.cameras)) != len(self.cameras):

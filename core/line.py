@@ -37,6 +37,7 @@ class Camera(BaseModel):
     source: str = Field(min_length=1, description="simulator:…, folder:…, video:…, camera:…, rtsp://…")
     partition: int = Field(default=-1, ge=-1, description="-1: its place in the file, modulo the partitions")
     deadline_ms: int = Field(default=0, ge=0, description="from capture to verdict; 0 = none")
+    distance_m: float = Field(default=0, ge=0, description="from its gate's trigger to the camera, along the belt")
     lot: str = Field(default="", max_length=64)
     view: str = Field(default="", max_length=64)
     gate: bool = Field(default=True, description="check focus, light and freezing before scoring")
@@ -73,6 +74,9 @@ class Line(BaseModel):
             if strange := [name for name in gate.cameras if name not in cameras]:
                 raise ValueError(f"gate {gate.name}: the line has no camera {', '.join(strange)}")
             counting = [name for name in gate.cameras if cameras[name].part_ids == "counter"]
+            beyond = [name for name in gate.cameras if cameras[name].distance_m >= gate.distance_m]
+            if beyond and gate.counts_per_m:
+                raise ValueError(f"gate {gate.name}: {', '.join(beyond)} must stand before it: see distance_m of both")
             if counting and not gate.capture_within_ms:
                 raise ValueError(
                     f"gate {gate.name}: {', '.join(counting)} only counts its parts; one that it missed would give the "

@@ -22,6 +22,11 @@ def test_a_stated_deadline_wins() -> None:
     assert gate(deadline_ms=700, distance_m=1.2, fastest_m_s=0.5).budget_ms == 700
 
 
+def test_the_way_to_the_gate_in_counts_of_the_encoder() -> None:
+    assert gate(distance_m=1.2, fastest_m_s=0.5, counts_per_m=2000).counts_to_gate == 2400
+    assert gate(distance_m=1.2, fastest_m_s=0.5).counts_to_gate == 0
+
+
 @given(st.floats(0.1, 50), st.floats(0.01, 10), st.floats(0, 1000), st.floats(1.01, 3))
 def test_a_faster_belt_a_nearer_gate_or_more_slack_leave_less_time(
     way: float, speed: float, slack: float, by: float
@@ -38,6 +43,9 @@ def test_a_faster_belt_a_nearer_gate_or_more_slack_leave_less_time(
         ({}, "deadline_ms, or distance_m"),
         ({"distance_m": 1.2}, "deadline_ms, or distance_m"),
         ({"distance_m": 0.05, "fastest_m_s": 0.5}, "too near"),
+        ({"deadline_ms": 1, "counts_per_m": 2000}, "no deadline_ms"),
+        ({"deadline_ms": 1, "distance_m": 1.2, "fastest_m_s": 0.5, "counts_per_m": 2000}, "no deadline_ms"),
+        ({"distance_m": 1.2, "fastest_m_s": 0.5, "counts_per_m": 0.1}, "counts_per_m"),
         ({"deadline_ms": 1, "cameras": []}, "cameras"),
         ({"deadline_ms": 1, "cameras": ["top", "top"]}, "twice"),
         ({"deadline_ms": 1, "modbus": "5020"}, "modbus"),

@@ -86,3 +86,15 @@ def test_a_missing_line_file_says_how_to_make_one(tmp_path: Path) -> None:
 def test_an_unknown_camera_is_named_with_those_there_are() -> None:
     with pytest.raises(SettingsInvalid, match=r"'side'.*ring-top"):
         Line(camera=(RING,)).find("side")
+
+
+@pytest.mark.parametrize(("camera_m", "fits"), [(0.0, True), (1.19, True), (1.2, False), (3.0, False)])
+def test_a_camera_stands_before_the_gate_that_measures_the_way_by_the_encoder(camera_m: float, fits: bool) -> None:
+    by_belt = Gate(name="a", cameras=("ring-top",), distance_m=1.2, fastest_m_s=0.5, counts_per_m=2000)
+    camera = RING.model_copy(update={"distance_m": camera_m})
+    if fits:
+        assert line_of([camera], gates=[by_belt]).find("ring-top").distance_m == camera_m
+    else:
+        with pytest.raises(ValueError, match="gate a: ring-top must stand before it"):
+            line_of([camera], gates=[by_belt])
+    assert line_of([camera], gates=[by_belt.model_copy(update={"counts_per_m": 0})]).gate

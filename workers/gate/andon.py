@@ -94,6 +94,8 @@ class Andon:
     def look(self, now: int, sensors: Sensors, permission: Permission, *, deaf: str = "") -> None:
         """See what comes and goes by itself; deaf: why verdicts cannot be heard now, "" = they can."""
         bypass = permission.bypass(now)
+        if self._unanswered is not None and self._gate.counts_per_m and not sensors.line_running:
+            self._unanswered = now  # a part that stands before its camera waits for no verdict
         silent = self._unanswered is not None and self._silence and now - self._unanswered >= self._silence
         found = (
             ("LATE_VERDICT", self._late > 0, f"{self._late} in a row"),

@@ -30,6 +30,14 @@ class Confirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """The PLC wrote where the belt's encoder stands; `at` ns monotonic."""
+
+    count: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """A verdict message; stale: it was there before the gate listened."""
 
@@ -44,7 +52,7 @@ class Listening:
     trouble: str
 
 
-Event = Triggered | Acknowledged | Confirmed | Heard | Listening
+Event = Triggered | Acknowledged | Confirmed | Moved | Heard | Listening
 
 RESULT_CODES = {
     MachineVerdict.PASS: 1, MachineVerdict.FAIL: 2, MachineVerdict.REVIEW: 3, MachineVerdict.INVALID: 4,

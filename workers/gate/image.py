@@ -12,7 +12,17 @@ from typing import TypeVar
 
 from core.verdicts import LineState
 from workers.gate.andon import Sensors
-from workers.gate.events import LINE_STATES, RESULT_CODES, Acknowledged, Confirmed, Event, Outputs, Result, Triggered
+from workers.gate.events import (
+    LINE_STATES,
+    RESULT_CODES,
+    Acknowledged,
+    Confirmed,
+    Event,
+    Moved,
+    Outputs,
+    Result,
+    Triggered,
+)
 from workers.gate.parts import Trigger
 
 T = TypeVar("T")
@@ -194,10 +204,12 @@ class Image:
             self._advance()
 
     def write_holding(self, address: int, words: Sequence[int]) -> None:
-        """Take registers; they mean something only when a coil rises after them."""
+        """Take registers; but for the encoder's they mean something only when a coil rises after them."""
         with self._lock:
             _check(self._holding, address, len(words))
             self._holding[address : address + len(words)] = words
+            if address <= Holding.ENCODER + 1 and address + len(words) > Holding.ENCODER:
+                self._tell(Moved(self._number(Holding.ENCODER), self._clock()))
 
     # --- inside, with the lock taken -------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ class Trigger:
     """A PLC announced a part. `at` is ns of the monotonic clock, from which the deadline runs; `utc` is for records.
 
     code: the part's own barcode, "" for none. product_code: the product that the PLC says is running, 0 = not said.
-    encoder: the belt's position, on record only.
+    encoder: the belt's position, as its encoder counts.
     """
 
     seq: int
@@ -63,6 +63,7 @@ class Part:
     id: str
     trigger: Trigger
     due: int
+    place: int | None = None  # of the belt at its trigger, where the deadline runs by that; None: it runs by time
     spoiled: str = ""  # why nothing can prove it good any more: an error of its trigger
     views: dict[str, View] = field(default_factory=dict)
     seen_at: int = 0  # when its last view came
@@ -99,6 +100,12 @@ def weigh(part: Part, cameras: frozenset[str]) -> View | tuple[NoVerdictReason, 
     if worst is None:
         return NoVerdictReason.LATE, "no verdict came before the deadline"
     return NoVerdictReason.VIEW_MISSING, f"nothing of {', '.join(missing)} came before the deadline"
+
+
+def too_soon(told: FrameInspected) -> View:
+    """A verdict that came before the belt had brought its part to the camera: it is of another part."""
+    return View(MachineVerdict.NO_VERDICT, NoVerdictReason.TRIGGER_ERROR,
+                f"{told.camera} told of it before the belt had brought it there", told)  # fmt: skip
 
 
 def believe(told: FrameInspected, product_codes: Mapping[str, int], trigger: Trigger, within_ms: int) -> View:

@@ -10,6 +10,8 @@ from core.verdicts import NoVerdictReason
 DUE_SHARE = 0.9
 """A challenge is due when this share of its interval has passed, and overdue at its end."""
 
+BELT = "belt"  # the fault that only a person takes back
+
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
@@ -37,12 +39,18 @@ class Permission:
         self._faults: dict[str, str] = {}
 
     def qualify(self, at: int) -> None:
-        """A challenge was passed."""
+        """A challenge was passed, and somebody has looked at the belt."""
         self._qualified_at = at
+        self.fault(BELT, "")
 
     def disqualify(self) -> None:
         """A challenge failed, or something happened after which nobody knows."""
         self._qualified_at = None
+
+    def lose_track(self, detail: str) -> None:
+        """Nobody knows where the belt is: a fault until a challenge is passed."""
+        self.disqualify()
+        self.fault(BELT, detail)
 
     def allow(self, bypass: Bypass) -> None:
         """Begin a bypass, or replace the present one."""

@@ -7,9 +7,9 @@ import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from core.errors import StoreUnavailable
 from core.gates import Gate
@@ -17,6 +17,7 @@ from core.stop import Stop
 from core.verdicts import LineState, MachineVerdict, NoVerdictReason, PhysicalRoute
 from workers.gate import records
 from workers.gate.andon import WINDOW, Andon, Sensors
+from workers.gate.belt import Ruler
 from workers.gate.events import (
     RESULT_CODES,
     Acknowledged,
@@ -25,6 +26,7 @@ from workers.gate.events import (
     Event,
     Heard,
     Listening,
+    Moved,
     Outputs,
     Triggered,
 )
@@ -47,19 +49,28 @@ LOOK_NS = 200_000_000  # between two looks at orders and listeners
 TIDY_NS = 10_000_000_000
 
 
-def rules_of(gate: Gate) -> Rules:
-    """A gate's table as the tracker takes it."""
+def rules_of(gate: Gate, cameras_m: Mapping[str, float]) -> Rules:
+    """A gate's table as the tracker takes it. cameras_m: metres from the trigger to each camera."""
+    a_second = gate.fastest_m_s * gate.counts_per_m
+    ruler = Ruler(
+        to_gate=gate.counts_to_gate, fastest=a_second, slack=int(gate.slack_ms * 1e6), grace=int(gate.margin_ms * 1e6),
+        rollback=round(gate.rollback_mm / 1000 * gate.counts_per_m), confirm=round(gate.confirm_ms / 1000 * a_second),
+        to_cameras=tuple((camera, round(m * gate.counts_per_m)) for camera, m in cameras_m.items()),
+    )  # fmt: skip
     return Rules(
         cameras=frozenset(gate.cameras), budget=int(gate.budget_ms * 1e6), grace=int(gate.margin_ms * 1e6),
         confirm=int(gate.confirm_ms * 1e6), has_sensor=gate.reject_sensor, has_hold_lane=gate.hold_lane,
         by_barcode=gate.part_ids == "barcode", early=gate.command == "early", product_codes=gate.product_codes,
-        within_ms=gate.capture_within_ms,
+        within_ms=gate.capture_within_ms, ruler=ruler if gate.counts_per_m else None,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Around:
-    """What the loop finds around it: clocks, how to wake the senders and show the state, who is in trouble or dead."""
+    """What the loop finds around it: clocks, how to wake the senders and show the state, who is in trouble or dead.
+
+    cameras_m: metres from the trigger to each camera along the belt.
+    """
 
     monotonic: Callable[[], int] = time.monotonic_ns
     utc: Callable[[], int] = time.time_ns
@@ -67,6 +78,7 @@ class Around:
     show: Callable[[Report], None] = lambda _: None
     troubles: Callable[[], dict[str, str]] = dict[str, str]
     dead: Callable[[], list[str]] = list[str]
+    cameras_m: Mapping[str, float] = field(default_factory=dict)
 
 
 class GateLoop:
@@ -82,10 +94,12 @@ class GateLoop:
         self._ledger = Ledger(journal, Run(gate, self._session))
         earlier = self._ledger.take_up()
         self._tracker = Tracker(
-            rules_of(gate), self._permission, last=earlier.last, owed=earlier.owed, newest=earlier.newest
-        )
+            rules_of(gate, around.cameras_m), self._permission, last=earlier.last, owed=earlier.owed,
+            newest=earlier.newest,
+        )  # fmt: skip
         self._deaf = "no verdicts are heard yet"
         self._sensors = Sensors()
+        self._running_since: int | None = None
         self._changed: set[int] = set()  # told as a reject, against the decision: the journal could not note it
         self._counters = Counters()
         self._latencies: deque[float] = deque(maxlen=WINDOW)
@@ -103,6 +117,7 @@ class GateLoop:
         now = self._around.monotonic()
         effects = [effect for event in events for effect in self._apply(event, now)]
         effects += self._tracker.tick(now)
+        effects += self._watch_encoder(now)
         self._carry_out(effects, now)
         if now >= self._look_at:
             self._look(now)
@@ -140,6 +155,8 @@ class GateLoop:
         if isinstance(event, Triggered):
             self._andon.triggered(event.trigger.at)
             return self._tracker.trigger(event.trigger, now)
+        if isinstance(event, Moved):
+            return self._tracker.moved(event.count, event.at, now)
         if isinstance(event, Heard):
             return self._hear(event, now)
         if isinstance(event, Acknowledged):
@@ -237,6 +254,18 @@ class GateLoop:
                 most_ms=round(max(ms)),
             )
         )  # fmt: skip
+
+    def _watch_encoder(self, now: int) -> list[Effect]:
+        """An encoder that stands still while the line runs is broken, or its PLC does not write it."""
+        still = self._gate.encoder_still_s
+        self._running_since = (self._running_since or now) if self._sensors.line_running and still else None
+        effects: list[Effect] = []
+        why = ""
+        if self._running_since is not None:
+            effects, stands = self._tracker.stands(now, since=self._running_since, most=int(still * 1e9))
+            why = f"the encoder has stood still for {still:g} s while the line runs" if stands else ""
+        self._permission.fault("encoder", why)
+        return effects
 
     def _look(self, now: int) -> None:
         """Orders, threads, alarms to tell, the report; a few times a second."""

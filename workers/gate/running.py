@@ -1,9 +1,9 @@
 """Puts one gate together from its table and runs it: image, Modbus, journal, ears, and those who are told."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.broker.protocol import Broker
@@ -30,10 +30,14 @@ def journal_path(data: Path, gate: str) -> Path:
 
 @dataclass(frozen=True)
 class Means:
-    """What a gate is given from outside: its journal's path, how to reach the broker, its secrets."""
+    """What a gate is given from outside: its journal's path, how to reach the broker, where its cameras are, secrets.
+
+    cameras_m: metres from the trigger to each camera along the belt.
+    """
 
     journal: Path
     open_broker: Callable[[], Broker]
+    cameras_m: Mapping[str, float] = field(default_factory=dict)
     mqtt_password: str = ""
     webhook_secret: str = ""
 
@@ -72,6 +76,7 @@ def run_gate(
             wake=wake, show=show, troubles=lambda: _troubles(senders),
             dead=lambda: [name for name, is_alive in (("modbus", server.is_alive), ("hearing", hearing.is_alive))
                           if not is_alive],
+            cameras_m=means.cameras_m,
         )  # fmt: skip
         loop = GateLoop(gate, image, journal, inbox, around=around)  # first of all: what was under way gets its route
         for sender in senders.values():

@@ -16,6 +16,7 @@ from pymodbus.pdu import ModbusPDU
 
 from core.errors import StoreUnavailable
 from workers.gate.image import COILS, INPUTS, REGISTERS, Coil, Holding, Input, Register
+from workers.gate.simulated_belt import SimulatedBelt, Trouble
 
 BEAT_SECONDS = 0.1
 GATE_SILENT_SECONDS = 1.0
@@ -33,6 +34,14 @@ class Mishap(StrEnum):
     NO_CONFIRM = "no-confirm"  # the sensor does not see it
     BIN_FULL = "bin-full"  # from here on
     RESTART = "restart"  # the counter begins again at 1
+    STAND = "stand"  # the belt stands for two seconds
+    REVERSE = "reverse"  # it runs back for half a second
+    ENCODER_RESET = "encoder-reset"  # its encoder begins again at 0
+    ENCODER_DEAD = "encoder-dead"  # its encoder counts no more, from here on
+
+
+_OF_BELT = {Mishap.STAND: Trouble.STAND, Mishap.REVERSE: Trouble.REVERSE, Mishap.ENCODER_RESET: Trouble.RESET,
+            Mishap.ENCODER_DEAD: Trouble.DEAD}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Travelling:
     code: str = ""
     answer: Answer | None = None
     accepted: bool | None = None  # None: not at the gate yet
+    way: float = 0.0  # the belt's at its trigger
 
 
 class SimulatedPlc(AbstractContextManager["SimulatedPlc"]):
@@ -70,6 +80,7 @@ class SimulatedPlc(AbstractContextManager["SimulatedPlc"]):
         self._gate_beat: bool | None = None
         self.inputs = dict.fromkeys(Input, False)
         self.registers = [0] * REGISTERS
+        self._encoder = 0
         self.acknowledges = self.beats = True
         self.parts: dict[int, Travelling] = {}
 
@@ -81,14 +92,24 @@ class SimulatedPlc(AbstractContextManager["SimulatedPlc"]):
     def __exit__(self, *_: object) -> None:
         self._client.close()  # type: ignore[no-untyped-call]
 
+    @property
+    def runs(self) -> bool:
+        """Whether it says that the line runs."""
+        return self._coils[Coil.LINE_RUNNING]
+
     def set(self, coil: Coil, *, on: bool) -> None:
         """Set an input of the gate; it is written at once."""
         self._coils[coil] = on
         self._write_coils()
 
+    def move(self, count: int) -> None:
+        """The belt's encoder stands there."""
+        self._encoder = count
+        self._write(Holding.ENCODER, _words(count))
+
     def trigger(self, seq: int, *, code: str = "", product_code: int = 0, lot: int = 0) -> Travelling:
-        """Announce a part: its registers first, then the coil, which is lowered again."""
-        words = [*_words(seq), 0, 0, product_code, lot]
+        """Announce a part where the belt was last: its registers first, then the coil, which is lowered again."""
+        words = [*_words(seq), *_words(self._encoder), product_code, lot]
         self._write(Holding.TRIGGER_SEQ, words)
         barcode = code.encode("ascii").ljust(32, b"\0")
         self._write(Holding.BARCODE, [int.from_bytes(barcode[i : i + 2], "big") for i in range(0, 32, 2)])
@@ -185,44 +206,46 @@ class Belt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """Parts on a belt: how many, how fast, how long to the gate, and what goes wrong at which part, from 0."""
+    """Parts on a belt: how many, how fast, how long to the gate, and what goes wrong at which part, from 0.
+
+    Rate and travel hold while the belt runs. counts_per_s: of its encoder then; 0 = it has none.
+    """
 
     parts: int
     rate: float
     travel: float
     first: int = 1
     product_code: int = 0
+    counts_per_s: float = 0
     has_sensor: bool = False
     mishaps: Mapping[int, Iterable[Mishap]] = field(default_factory=dict)
 
 
 def run_belt(plc: SimulatedPlc, trial: Trial, on_trigger: Callable[[Travelling], None] = lambda _: None) -> Belt:
     """Run a trial to its end, in real time; on_trigger: called with each part that was announced."""
-    belt = Belt()
-    started, seq, number = time.monotonic(), trial.first, 0
+    belt, way = Belt(), SimulatedBelt(trial.counts_per_s, time.monotonic())
+    seq, number = trial.first, 0
     silent: set[int] = set()  # seqs that the sensor does not see
     moving: list[Travelling] = []
     while number < trial.parts or moving:
-        now = time.monotonic()
-        if number < trial.parts and now >= started + number / trial.rate:
+        _move(plc, trial, way)
+        if number < trial.parts and way.way >= number / trial.rate:
             mishaps = set(trial.mishaps.get(number, ()))
             seq = 1 if Mishap.RESTART in mishaps else seq
-            _begin(plc, mishaps)
+            _begin(plc, way, mishaps)
             if Mishap.SKIP in mishaps:
                 belt.skipped += 1
             else:
-                told = (seq ^ 0x4000_0000) if Mishap.STRAY in mishaps else seq
-                part = plc.trigger(told, product_code=trial.product_code)
-                if Mishap.DOUBLE in mishaps:
-                    part = plc.trigger(told, product_code=trial.product_code)
-                silent |= {told} if Mishap.NO_CONFIRM in mishaps else set()
+                part = _announce(plc, trial, seq, mishaps)
+                part.way = way.way
+                silent |= {part.seq} if Mishap.NO_CONFIRM in mishaps else set()
                 belt.parts.append(part)
                 moving.append(part)
                 on_trigger(part)
             seq, number = seq + 1, number + 1
         plc.scan()
         belt.stops += plc.inputs[Input.STOP_REQUEST]
-        while moving and now >= moving[0].triggered_at + trial.travel:
+        while moving and way.way >= moving[0].way + trial.travel:
             part = moving.pop(0)
             if not plc.at_gate(part) and trial.has_sensor and part.seq not in silent:
                 plc.confirm(part.seq)
@@ -230,12 +253,29 @@ def run_belt(plc: SimulatedPlc, trial: Trial, on_trigger: Callable[[Travelling],
     return belt
 
 
-def _begin(plc: SimulatedPlc, mishaps: set[Mishap]) -> None:
+def _move(plc: SimulatedPlc, trial: Trial, way: SimulatedBelt) -> None:
+    way.go(time.monotonic())
+    if trial.counts_per_s:
+        plc.move(way.count)
+    if plc.runs != way.runs:
+        plc.set(Coil.LINE_RUNNING, on=way.runs)
+
+
+def _announce(plc: SimulatedPlc, trial: Trial, seq: int, mishaps: set[Mishap]) -> Travelling:
+    told = (seq ^ 0x4000_0000) if Mishap.STRAY in mishaps else seq
+    for _ in range(1 + (Mishap.DOUBLE in mishaps)):
+        part = plc.trigger(told, product_code=trial.product_code)
+    return part
+
+
+def _begin(plc: SimulatedPlc, way: SimulatedBelt, mishaps: set[Mishap]) -> None:
     """What goes wrong from here on."""
     plc.acknowledges = plc.acknowledges and Mishap.NO_ACK not in mishaps
     plc.beats = plc.beats and Mishap.SILENT not in mishaps
     if Mishap.BIN_FULL in mishaps:
         plc.set(Coil.BIN_FULL, on=True)
+    for mishap in mishaps & _OF_BELT.keys():
+        way.suffer(_OF_BELT[mishap])
 
 
 def _words(number: int) -> list[int]:

@@ -4,18 +4,18 @@ Bad until proven good (INV-2): a part is accepted only when all its cameras said
 and before its deadline, or while a bypass is active. Whatever else happens, it is rejected.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.messages import FrameInspected
 from core.verdicts import GateAction, MachineVerdict, NoVerdictReason, PhysicalRoute, route
-from workers.gate.parts import Decision, Part, Trigger, View, believe, weigh
+from workers.gate.belt import Belt, Ruler
+from workers.gate.owed import Owed
+from workers.gate.parts import Decision, Part, Trigger, View, believe, too_soon, weigh
 from workers.gate.permission import Permission
 from workers.gate.sequence import Sequence, Step
-
-MOST_OWED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,8 @@ class Rules:
 
     cameras: each is one view that a part needs. budget: from trigger to command. grace: a command that is later than
     this after its time accepts nothing. confirm: wait for the PLC's acknowledgement and, where `has_sensor`, for the
-    sensor that sees a rejected part. early: tell a part as soon as it and all before it are decided.
+    sensor that sees a rejected part. early: tell a part as soon as it and all before it are decided. ruler: measure
+    deadlines by the belt's encoder; budget and confirm then hold only while nobody knows where the belt is.
     """
 
     cameras: frozenset[str]
@@ -38,6 +39,7 @@ class Rules:
     most_in_flight: int = 256
     product_codes: Mapping[str, int] = field(default_factory=dict)
     within_ms: int = 0
+    ruler: Ruler | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +99,25 @@ class Tracker:
     ) -> None:
         self._rules, self._permission = rules, permission
         self._sequence = Sequence(last)
+        self._belt = Belt(rules.ruler) if rules.ruler else None
         self._number = 0
         self._now = 0
         self._flying: dict[int, Part] = {}
         self._by_id: dict[str, list[Part]] = {}
         self._told: dict[int, Part] = {}
-        self._owed: OrderedDict[str, Counter[str]] = OrderedDict()
+        self._owed = Owed()
         for part_id in owed:
-            self._owe(part_id, rules.cameras)
+            self._owed.owe(part_id, rules.cameras)
         self._newest = dict(newest or {})
         self.notes: Counter[Note] = Counter()
         self.steps: Counter[Step] = Counter()
 
     @property
     def next_due(self) -> int | None:
-        """When `tick` has something to do, as far as is known now."""
-        times = [part.due for part in self._flying.values()]
-        times += [part.commanded_at + self._rules.confirm for part in self._told.values()]
+        """When `tick` has something to do, as far as time alone tells."""
+        times = [part.due for part in self._flying.values() if part.place is None]
+        times += [part.commanded_at + self._rules.confirm for part in self._told.values()
+                  if part.place is None or not part.is_acknowledged]  # fmt: skip
         return min(times, default=None)
 
     @property
@@ -130,11 +134,14 @@ class Tracker:
         """A part is on its way. Raises ValueError for a number that no 32-bit counter has."""
         judged = self._sequence.judge(trigger.seq)
         effects = self.tick(now)
+        if self._belt:
+            effects += self.moved(trigger.encoder, trigger.at, now)
         self.steps[judged.step] += 1
         for seq in judged.missing:
             effects.append(self._never_seen(seq, trigger))
         part_id = trigger.code if self._rules.by_barcode else str(trigger.seq)
-        part = Part(self._next_number(), part_id, trigger, trigger.at + self._rules.budget)
+        place = self._belt.place if self._belt else None
+        part = Part(self._next_number(), part_id, trigger, trigger.at + self._rules.budget, place)
         if not judged.is_trusted:
             part.spoiled = f"trigger {trigger.seq} is {judged.step.replace('_', ' ').lower()}"
         elif not part_id:
@@ -161,7 +168,7 @@ class Tracker:
             part = next((p for p in self._by_id[told.part_id] if told.camera not in p.views), None)
             part = part or self._by_id[told.part_id][-1]
             part.seen_at = now
-            part.see(believe(told, self._rules.product_codes, part.trigger, self._rules.within_ms))
+            part.see(self._seen(told, part))
             return [*effects, *self._release()]
         self.notes[note] += 1
         return effects
@@ -169,10 +176,24 @@ class Tracker:
     def tick(self, now: int) -> list[Effect]:
         """Command what is due, end what waited too long for its confirmation. Time never runs backward in here."""
         self._now = now = max(now, self._now)
-        overdue = [part for part in self._told.values() if now >= part.commanded_at + self._rules.confirm]
+        overdue = [part for part in self._told.values() if self._is_overdue(part)]
         ended = [self._end(part, is_certain=False) for part in overdue]
-        due = [part for part in self._flying.values() if part.due <= now]
+        due = [part for part in self._flying.values() if self._is_due(part)]
         return [*ended, *map(self._command, due), *self._release()]
+
+    def moved(self, count: int, at: int, now: int) -> list[Effect]:
+        """The belt's encoder stood at `count`; one that ran backward or was reset must be qualified anew."""
+        if self._belt and (lost := self._belt.move(count, at)):
+            self._permission.lose_track(lost)
+            self._lose_belt(lost)
+        return self.tick(now)
+
+    def stands(self, now: int, *, since: int, most: int) -> tuple[list[Effect], bool]:
+        """The line has run since then: whether the belt's encoder has stood still for longer than that, `most` ns."""
+        if not self._belt or now - max(since, self._belt.moved_at) < most:
+            return [], False
+        self._lose_belt("the encoder stood still while the line ran")
+        return self.tick(now), True
 
     def acknowledged(self, number: int, now: int, *, is_clean: bool = True) -> list[Effect]:
         """The PLC took the result of a trigger; not clean: it may have seen another one than was commanded."""
@@ -200,6 +221,35 @@ class Tracker:
         part.is_confirmed = True
         return [*effects, *self._settle(part)], True
 
+    def _lose_belt(self, why: str) -> None:
+        """Nobody knows where the parts under way are: none is accepted, and each is told by time."""
+        for part in (*self._flying.values(), *self._told.values()):
+            if part.place is not None:
+                part.place, part.spoiled = None, part.spoiled or why
+
+    def _gate_of(self, part: Part) -> int:
+        """The belt's place that brings the part to the gate."""
+        assert self._rules.ruler is not None
+        return (part.place or 0) + self._rules.ruler.to_gate
+
+    def _is_due(self, part: Part) -> bool:
+        if part.place is None or self._belt is None:
+            return part.due <= self._now
+        return self._belt.is_due(self._gate_of(part), self._now)
+
+    def _is_overdue(self, part: Part) -> bool:
+        """Whether the PLC, or the sensor that sees the part, should have confirmed by now."""
+        if part.place is None or self._belt is None or self._rules.ruler is None or not part.is_acknowledged:
+            return self._now >= part.commanded_at + self._rules.confirm
+        return self._belt.place >= self._gate_of(part) + self._rules.ruler.confirm
+
+    def _seen(self, told: FrameInspected, part: Part) -> View:
+        view = believe(told, self._rules.product_codes, part.trigger, self._rules.within_ms)
+        is_pass = view.verdict is MachineVerdict.PASS
+        if is_pass and self._belt and part.place is not None and not self._belt.has_reached(told.camera, part.place):
+            return too_soon(told)
+        return view
+
     def _refused(self, told: FrameInspected, *, is_stale: bool) -> Note | None:
         if told.camera not in self._rules.cameras:
             return Note.FOREIGN
@@ -209,7 +259,7 @@ class Tracker:
         self._newest[told.camera] = frame
         if told.part_id and told.part_id in self._by_id and not is_stale:
             return None
-        if not is_stale and not self._pay(told.part_id, told.camera):
+        if not is_stale and not self._owed.pay(told.part_id, told.camera):
             return Note.ORPHAN
         return Note.STALE if is_stale else Note.LATE
 
@@ -228,7 +278,7 @@ class Tracker:
         if twins:
             self._by_id[part.id] = twins
         if part.id:
-            self._owe(part.id, self._rules.cameras - part.views.keys())
+            self._owed.owe(part.id, self._rules.cameras - part.views.keys())
         part.decision, part.commanded_at = self._decide(part, now), now
         self._told[part.number] = part
         return Commanded(part, part.decision)
@@ -246,12 +296,19 @@ class Tracker:
             )
         if decision.verdict is not MachineVerdict.PASS:
             return decision
-        if now > part.due + self._rules.grace:
-            late_ms = (now - part.due) // 1_000_000
-            return _no_verdict(NoVerdictReason.LATE, f"the gate itself was {late_ms} ms late", decision.view)
+        if late := self._lateness(part, now):
+            return _no_verdict(NoVerdictReason.LATE, late, decision.view)
         if withheld := self._permission.withheld(now):
             return _no_verdict(*withheld, decision.view)
         return decision
+
+    def _lateness(self, part: Part, now: int) -> str:
+        """Why the gate itself is too late for a part; "" = it is not."""
+        if part.place is not None and self._belt:
+            is_late = self._belt.is_too_late(self._gate_of(part), now)
+            return "the belt had brought it too near to the gate, or did not tell where it was" if is_late else ""
+        late = now - part.due
+        return f"the gate itself was {late // 1_000_000} ms late" if late > self._rules.grace else ""
 
     def _judge(self, part: Part) -> Decision:
         if part.spoiled:
@@ -286,24 +343,6 @@ class Tracker:
     def _next_number(self) -> int:
         self._number += 1
         return self._number - 1
-
-    def _owe(self, part_id: str, cameras: Iterable[str]) -> None:
-        missing = Counter(cameras)
-        if missing:
-            self._owed.setdefault(part_id, Counter()).update(missing)
-        while len(self._owed) > MOST_OWED:
-            self._owed.popitem(last=False)
-
-    def _pay(self, part_id: str, camera: str) -> bool:
-        """Whether a part that is gone still owed this view."""
-        owed = self._owed.get(part_id)
-        if not owed or camera not in owed:
-            return False
-        owed[camera] -= 1
-        owed += Counter()  # drops what is paid
-        if not owed:
-            del self._owed[part_id]
-        return True
 
 
 def _no_verdict(reason: NoVerdictReason, detail: str, view: View | None = None) -> Decision:

@@ -19,19 +19,23 @@ class Plant:
     """One gate from its journal to its registers. `wall` may jump; `now` never does."""
 
     def __init__(self, path: Path, *, qualified: bool = True, dead: Callable[[], list[str]] = list[str],
-                 **gate: object) -> None:  # fmt: skip
-        self.gate = Gate.model_validate({"name": "g", "cameras": ["top"], "deadline_ms": 1000, **gate})
+                 cameras_m: dict[str, float] | None = None, **gate: object) -> None:  # fmt: skip
+        by_time = {} if "counts_per_m" in gate else {"deadline_ms": 1000}
+        self.gate = Gate.model_validate({"name": "g", "cameras": ["top"], **by_time, **gate})
         self.now, self.wall = 10**9, START
         self.journal = Journal(path, busy_seconds=0.01)
         self.journal.targets([BOOKS])
         self.inbox = Inbox()
         self.shown: list[Report] = []
         self.image = Image(self.inbox.put, clock=lambda: self.now, utc=lambda: self.wall)
-        around = Around(monotonic=lambda: self.now, utc=lambda: self.wall, show=self.shown.append, dead=dead)
+        around = Around(monotonic=lambda: self.now, utc=lambda: self.wall, show=self.shown.append, dead=dead,
+                        cameras_m=cameras_m or {})  # fmt: skip
         self.loop = GateLoop(self.gate, self.image, self.journal, self.inbox, around=around)
         self.frame = 0
         self._beat = False
         self.beats = True
+        self.encoder, self.speed = 0, 0.0  # counts, and counts a millisecond; told in each cycle
+        self.tells_place = bool(self.gate.counts_per_m)
         self.inbox.put(Listening(""))
         self.write(Coil.LINE_RUNNING, on=True)
         self.pass_time(1)
@@ -54,10 +58,14 @@ class Plant:
             if self.beats:
                 self._beat = not self._beat
                 self.write(Coil.PLC_HEARTBEAT, on=self._beat)
+            self.encoder += int(20 * self.speed)
+            if self.tells_place:
+                self.image.write_holding(Holding.ENCODER, [self.encoder >> 16, self.encoder & 0xFFFF])
             self.loop.turn(0)
 
     def trigger(self, seq: int, *, product_code: int = 0) -> None:
-        self.image.write_holding(Holding.TRIGGER_SEQ, [seq >> 16, seq & 0xFFFF, 0, 0, product_code])
+        place = [self.encoder >> 16, self.encoder & 0xFFFF]
+        self.image.write_holding(Holding.TRIGGER_SEQ, [seq >> 16, seq & 0xFFFF, *place, product_code])
         self.write(Coil.TRIGGER, on=True)
         self.write(Coil.TRIGGER, on=False)
         self.loop.turn(0)

@@ -374,3 +374,28 @@ def test_orders_reach_a_gate_and_stand_for_somebody(plant: Plant, said_to: Said)
         assert said_to("reset", "g", *who)[0] == 0
         assert said_to("qualify", "g", "--failed", *who)[1] == "gate g has read it: disqualify by A. Lead"
     assert "taken back" in said_to("qualify", "g", *who)[1]
+
+
+def test_a_gate_that_follows_its_belt_waits_out_a_line_stop_and_accepts_nothing_once_the_encoder_lost_count(
+    tmp_path: Path,
+) -> None:
+    """A PASS for every part. The belt stands for two seconds at the second one, and loses count at the eighth."""
+    by_belt = {"deadline_ms": 0, "distance_m": 1, "fastest_m_s": 1, "counts_per_m": 2000, "margin_ms": 300}
+    plant = Plant(tmp_path, **by_belt)
+    plant.make_topics()
+    with plant.running(), plc_of(plant) as plc:
+        until_heard(plc, plant)
+        plant.qualify()
+        scan(plc, 0.3)
+        mishaps = {1: [Mishap.STAND], 7: [Mishap.ENCODER_RESET]}
+        trial = Trial(parts=8, rate=4, travel=1.0, counts_per_s=2000, mishaps=mishaps)
+        belt = run_belt(plc, trial, on_trigger=lambda part: plant.say(part.seq))
+        until(lambda: len(plant.routes()) >= 8, "the books to be told")
+        found = plant.routes()
+        assert "encoder" in plant.report()["alarms"]["GATE_FAULT"]
+    accepted = {part.seq: part.accepted for part in belt.parts}
+    assert [accepted[seq] for seq in (1, 2, 3, 6, 7, 8)] == [True] * 3 + [False] * 3
+    assert [found[seq] for seq in (1, 2, 3)] == ["ACCEPTED"] * 3
+    assert all(found[seq].startswith(FAILSAFE) for seq in (6, 7, 8))
+    waited = [part.answer.after for part in belt.parts[:2] if part.answer]
+    assert min(waited) > 2.0, "by time their deadline would have run out"

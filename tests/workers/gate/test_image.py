@@ -16,6 +16,7 @@ from workers.gate.events import (
     Confirmed,
     Counters,
     Event,
+    Moved,
     Outputs,
     Result,
     Triggered,
@@ -76,11 +77,27 @@ def test_a_trigger_carries_what_stands_in_the_registers(seq: int, product: int, 
     raw = code.encode().ljust(32, b"\0")
     bench.image.write_holding(Holding.BARCODE, [int.from_bytes(raw[i : i + 2], "big") for i in range(0, 32, 2)])
     bench.set(Coil.TRIGGER, on=True)
-    (event,) = bench.events
+    _, event = bench.events  # the first tells of the encoder
     assert isinstance(event, Triggered)
     found = event.trigger
     assert (found.seq, found.product_code, found.code, found.at, found.utc) == (seq, product, code, bench.now, 5)
     assert found.lot == (str(lot) if lot else "")
+
+
+@pytest.mark.parametrize(("address", "words"), [(2, [1, 4464]), (0, [0, 7, 1, 4464, 0, 0]), (3, [4464])])
+def test_the_encoder_is_heard_with_each_write_also_while_it_stands(address: int, words: list[int]) -> None:
+    bench = Bench()
+    bench.image.write_holding(Holding.ENCODER, [1, 0])
+    bench.now += 5
+    for _ in range(2):
+        bench.image.write_holding(address, words)
+    assert bench.events == [Moved(65_536, bench.now - 5), *[Moved(70_000, bench.now)] * 2]
+    bench.image.write_holding(Holding.PRODUCT_CODE, [1])
+    assert len(bench.events) == 3
+    bench.set(Coil.TRIGGER, on=True)
+    event = bench.events[-1]
+    assert isinstance(event, Triggered)
+    assert event.trigger.encoder == 70_000
 
 
 def test_a_trigger_is_an_edge_and_busy_says_that_it_was_taken(bench: Bench) -> None:

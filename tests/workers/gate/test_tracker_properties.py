@@ -9,11 +9,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from core.verdicts import GateAction, MachineVerdict, PhysicalRoute
 from tests.workers.gate.bench import MS, told, trigger
+from workers.gate.belt import COUNTS, Ruler
+from workers.gate.parts import Part
 from workers.gate.permission import Bypass, Permission
 from workers.gate.tracker import Commanded, Effect, Routed, Rules, Tracked, Tracker
 
 CAMERAS = ("top", "side")
 WRAP = 1 << 32
+RULER = Ruler(to_gate=1170, fastest=1000, slack=170 * MS, grace=100 * MS, rollback=10, confirm=500)
 
 
 def messages() -> st.SearchStrategy[dict[str, Any]]:
@@ -34,6 +37,7 @@ class AnyOrder(RuleBasedStateMachine):
             Rules, cameras=st.sampled_from([frozenset(CAMERAS[:1]), frozenset(CAMERAS)]), budget=st.just(1000 * MS),
             grace=st.just(100 * MS), confirm=st.just(500 * MS), has_sensor=st.booleans(), has_hold_lane=st.booleans(),
             early=st.booleans(), most_in_flight=st.sampled_from([3, 256]), within_ms=st.sampled_from([0, 400]),
+            ruler=st.sampled_from([None, RULER]),
         ),
         last=st.sampled_from([None, 0, 5, WRAP - 2]),
     )  # fmt: skip
@@ -51,12 +55,19 @@ class AnyOrder(RuleBasedStateMachine):
         self.commanded: Counter[int] = Counter()
         self.routed: Counter[int] = Counter()
         self.bypassing = False
+        self.way, self.count, self.epoch = 0, COUNTS - 300, 0  # the belt, its encoder, how often that lost count
+        self.begun: dict[int, tuple[int, int]] = {}  # way and epoch at a part's trigger
+        self.tell_place()
+
+    def tell_place(self) -> None:
+        self.take(self.tracker.moved(self.count, self.now, self.now))
 
     def take(self, effects: list[Effect]) -> None:
         for effect in effects:
             number = effect.part.number
             if isinstance(effect, Tracked):
                 self.tracked[number] += 1
+                self.begun[number] = self.way, self.epoch
             elif isinstance(effect, Commanded):
                 assert self.tracked[number] == 1
                 assert not self.routed[number], "told after its end"
@@ -80,19 +91,27 @@ class AnyOrder(RuleBasedStateMachine):
         assert not self.permission.faults
         for camera in self.set_up.cameras:
             assert any(
-                (i, c) == (part.id, camera) and part.trigger.at <= at < part.trigger.at + self.set_up.budget
-                for i, c, at in self.proofs
+                (i, c) == (part.id, camera) and part.trigger.at <= at < self.deadline(part) for i, c, at in self.proofs
             ), f"{part.id} was accepted without a PASS of {camera} in time"
         twins = [at for i, at in self.triggers if i == part.id and at >= part.trigger.at]
         assert len(twins) == 1, "two parts under way by one id, and nobody can tell whose PASS it is"
-        assert self.now <= part.due + self.set_up.grace, "told when it was too late"
+        if self.set_up.ruler is None:
+            assert self.now <= part.due + self.set_up.grace, "told when it was too late"
+            return
+        way, epoch = self.begun[part.number]
+        assert epoch == self.epoch, "accepted although nobody knew where the belt was"
+        assert self.way <= way + RULER.to_gate, "told when the belt had carried it past the gate"
+
+    def deadline(self, part: Part) -> int:
+        """By time; by the belt it is the moment of the command, which the place above is asked for."""
+        return part.trigger.at + self.set_up.budget if self.set_up.ruler is None else self.now + 1
 
     @rule(step=st.sampled_from([1, 1, 1, 1, 2, 5, 200, 0, -3, WRAP - 1]), lag=st.sampled_from([0, 0, 20, 2000]))
     def announce(self, step: int, lag: int) -> None:
         self.seq = (self.seq + step) % WRAP
         at = max(0, self.now - lag * MS)
         self.triggers.append((str(self.seq), at))
-        self.take(self.tracker.trigger(trigger(self.seq, at, utc=at), self.now))
+        self.take(self.tracker.trigger(trigger(self.seq, at, utc=at, encoder=self.count), self.now))
 
     @precondition(lambda self: self.triggers)
     @rule(back=st.integers(0, 4), camera=st.sampled_from([*CAMERAS, "elsewhere"]), message=messages(),
@@ -105,20 +124,61 @@ class AnyOrder(RuleBasedStateMachine):
             self.proofs.append((part_id, camera, self.now))
         self.take(self.tracker.verdict(told(part_id, **values), self.now, is_stale=stale))
 
-    @rule(waits=st.tuples(*[st.sampled_from([0, 100, 600, 999, 1000])] * 2), then=st.sampled_from([0, 900, 1000, 1101]))
-    def good_part(self, waits: tuple[int, int], then: int) -> None:
-        """As most of a day goes: announced, seen by all cameras, told, acknowledged."""
+    @rule(waits=st.tuples(*[st.sampled_from([0, 100, 600, 999, 1000])] * 2), then=st.sampled_from([0, 900, 1000, 1101]),
+          mishap=st.sampled_from(["", "", "lost", "unseen"]))  # fmt: skip
+    def good_part(self, waits: tuple[int, int], then: int, mishap: str) -> None:
+        """As most of a day goes: announced, seen by all cameras, told, acknowledged.
+
+        lost: the encoder loses count, and somebody qualifies at once. unseen: nobody tells how the belt goes on.
+        """
         self.announce(1, 0)
         good = {"verdict": "PASS", "score": 0.1, "is_late": False, "captured_at": 0}
         for camera, ms in zip(CAMERAS, waits, strict=True):
-            self.wait(ms)
+            self.go_on(ms)
             self.hear(0, camera, good, again=False, stale=False)
-        self.wait(then)
+        if mishap == "lost":
+            self.lose_count(900)
+            self.qualify(yes=True)
+        elif mishap == "unseen":
+            self.wait(3000)
+            self.way, self.count = self.way + 3000, (self.count + 3000) % COUNTS
+            self.tell_place()
+        self.go_on(then)
         self.look()
+
+    def go_on(self, ms: int) -> None:
+        if self.set_up.ruler:
+            self.run_belt(ms, 1.0)
+        else:
+            self.wait(ms)
 
     @rule(ms=st.sampled_from([0, 1, 10, 50, 99, 101, 500, 999, 1000, 1001, 3000]))
     def wait(self, ms: int) -> None:
         self.now += ms * MS
+
+    @rule(ms=st.sampled_from([20, 100, 400, 980, 1300]), speed=st.sampled_from([0.0, 0.3, 1.0, 1.0]))
+    def run_belt(self, ms: int, speed: float) -> None:
+        for _ in range(ms // 20):
+            self.now += 20 * MS
+            self.way += int(20 * speed)
+            self.count = (self.count + int(20 * speed)) % COUNTS
+            self.tell_place()
+
+    @rule(by=st.sampled_from([11, 40, 900, 5000, COUNTS // 2]))
+    def lose_count(self, by: int) -> None:
+        """The encoder is reset, or runs backward."""
+        self.take(self.tracker.tick(self.now))
+        self.count, self.epoch = (self.count - by) % COUNTS, self.epoch + 1
+        self.tell_place()
+        if self.set_up.ruler:
+            assert self.permission.faults.get("belt")
+            assert not self.permission.is_qualified(self.now)
+
+    @rule(since=st.sampled_from([0, 1000, 6000]))
+    def line_runs(self, since: int) -> None:
+        effects, stands = self.tracker.stands(self.now, since=max(0, self.now - since * MS), most=5000 * MS)
+        self.epoch += stands
+        self.take(effects)
 
     @rule()
     def look(self) -> None:
@@ -172,7 +232,9 @@ class AnyOrder(RuleBasedStateMachine):
             return
         for _ in range(2):  # all deadlines, then all confirmations
             self.now += 10_000 * MS
+            self.way, self.count = self.way + 5_000, (self.count + 5_000) % COUNTS
             self.bypassing = self.permission.bypass(self.now) is not None
+            self.tell_place()
             self.take(self.tracker.tick(self.now))
         never_seen = sum(self.routed.values()) - len(self.triggers)
         assert never_seen >= 0
