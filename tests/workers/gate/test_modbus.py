@@ -11,7 +11,7 @@ from pymodbus.constants import ExcCodes
 from cli.services.service import free_ports
 from core.errors import SettingsInvalid, StoreUnavailable
 from tests.workers.gate.listeners import until
-from workers.gate.events import Acknowledged, Event, Outputs, Result, Triggered
+from workers.gate.events import Acknowledged, Event, Moved, Outputs, Result, Triggered
 from workers.gate.image import MIRROR, REGISTERS, Coil, Image, Input
 from workers.gate.modbus import ModbusServer
 from workers.gate.simulated_plc import SimulatedPlc
@@ -57,16 +57,21 @@ def client_of(served: Served) -> Iterator[ModbusTcpClient]:
 
 def test_a_part_by_its_number_and_barcode_over_the_wire_and_its_result_back(served: Served) -> None:
     with SimulatedPlc(served.address) as plc:
+        plc.move(99_000)
+        served.events.clear()
         part = plc.trigger(70_000, code="PCB-0815", product_code=2, lot=4)
-        (event,) = served.events
+        moved, event = served.events
+        assert isinstance(moved, Moved)
+        assert moved.count == 99_000
         assert isinstance(event, Triggered)
         found = event.trigger
         assert (found.seq, found.code, found.product_code, found.lot) == (70_000, "PCB-0815", 2, "4")
+        assert found.encoder == 99_000
         served.image.present(Result(number=0, seq=70_000, accepts=True, code=1, reason_code=0, percent=50))
         scan_until(plc, lambda: part.answer, "the result")
         assert part.answer is not None
         assert (part.answer.passes, part.answer.code, part.answer.percent) == (True, 1, 50)
-        assert served.events[1:] == [Acknowledged(0, is_clean=True)]
+        assert served.events[2:] == [Acknowledged(0, is_clean=True)]
         served.image.beat()
         plc.scan()
         assert plc.at_gate(part)
@@ -129,7 +134,7 @@ def test_a_plc_takes_no_result_for_a_part_that_has_gone(served: Served) -> None:
         plc.scan()
         assert not plc.at_gate(part)
         served.image.present(Result(number=0, seq=1, accepts=True, code=1))
-        scan_until(plc, lambda: len(served.events) == 2, "the acknowledgement")
+        scan_until(plc, lambda: len(served.events) == 3, "the acknowledgement")
         assert part.answer is None
         assert part.accepted is False
 
