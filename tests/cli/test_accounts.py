@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,25 @@ def test_books_that_balance_say_so_by_session_and_by_camera(books: Database, fla
     assert (camera["camera"], camera["triggered"], camera["verdicts"]["PASS"], camera["residual"]) == ("top", 5, 5, 0)
     assert (camera["unrouted"], camera["routes"], found["residual"]) == (None, {}, 0)
     assert "minutes" not in found
+
+
+def test_a_trigger_without_a_picture_that_has_its_verdict_is_not_lost(books: Database, flawline: Run) -> None:
+    minute = START - START % MINUTE_NS
+    report = CameraReported(
+        camera="top", station="s", product="ring", session=START, state="ENDED", detail="", triggered=3, captured=1,
+        reconnects=0, reported_at=START + 10**9, minutes=[[minute, 3, 1]])  # fmt: skip
+    frame = FrameCaptured(station="s", camera="top", session=START, seq=0, captured_at=START, product="ring")
+    with books.writing() as connection:
+        for seq, verdict in enumerate([MachineVerdict.NO_VERDICT, MachineVerdict.NO_VERDICT, MachineVerdict.PASS]):
+            record(connection, [inspected(0, verdict, replace(frame, seq=seq))])
+        sessions.report(connection, report)
+        minutes.count(connection, [report])
+    found = values(flawline, "books", "--minutes")
+    for counts in (found["cameras"][0], found["sessions"][0], found["minutes"][0]):
+        assert (counts["triggered"], counts["captured"], counts["verdicts"]["NO_VERDICT"]) == (3, 1, 2)
+    assert (found["expected"], found["rows"], found["lost"], found["residual"]) == (3, 3, 0, 0)
+    _, printed = flawline("books")
+    assert "the books balance: 3 frames judged, 0 lost" in " ".join(printed.split())
 
 
 def test_a_residual_is_exit_code_1_with_the_numbers_that_are_missing(books: Database, flawline: Run) -> None:
