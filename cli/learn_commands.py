@@ -14,14 +14,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew, even where an 
 
 
 @with_options
-def onboard(
-    *,
-    product: Product,
-    folder: Folder,
-    asked: Asked,
-    fresh: Fresh = False,
-    json_file: Json = None,
-) -> None:
+def onboard(*, product: Product, folder: Folder, asked: Asked, fresh: Fresh = False, json_file: Json = None) -> None:
     """Teach a product: good pictures in; a trained, calibrated, [bold]active[/] model out."""
     from cli.teach import teach
 
@@ -29,14 +22,7 @@ def onboard(
 
 
 @with_options
-def train(
-    *,
-    product: Product,
-    folder: Folder,
-    asked: Asked,
-    fresh: Fresh = False,
-    json_file: Json = None,
-) -> None:
+def train(*, product: Product, folder: Folder, asked: Asked, fresh: Fresh = False, json_file: Json = None) -> None:
     """Train a candidate: as onboard, but the model in use stays until you activate the new one."""
     from cli.teach import teach
 
