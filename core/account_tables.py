@@ -103,4 +103,14 @@ replays = Table(  # append-only: the verdict that a replayed dead letter replace
     Index("replays_frame", "camera", "session", "seq"),
 )
 
-__all__ = ["camera_signs", "capture_minutes", "replays", "route_frames", "route_minutes", "routes"]
+dropped_counts = Table(  # what retention has dropped beside verdict rows, as far as the books still count it
+    "dropped_counts",
+    metadata,
+    Column("what", Text, primary_key=True),  # core.records.dropped_counts.Count
+    Column("subject", Text, primary_key=True),  # the camera or topic; "" = the line
+    Column("session", BigInteger, primary_key=True, autoincrement=False),  # 0 = any
+    Column("n", BigInteger, nullable=False),
+    Column("before", UtcDateTime, nullable=False),  # all of it was of a time before this
+)
+
+__all__ = ["camera_signs", "capture_minutes", "dropped_counts", "replays", "route_frames", "route_minutes", "routes"]

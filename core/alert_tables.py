@@ -35,7 +35,7 @@ alerts = Table(  # one row from the moment a cause is seen until it has gone
     ),
 )
 
-marks = Table(  # when something that must happen again and again was last done
+marks = Table(  # when something that must happen again and again was last done: few names, one row for each
     "marks",
     metadata,
     Column("name", Text, primary_key=True),  # watch, backup

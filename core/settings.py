@@ -69,7 +69,9 @@ class DatabaseSettings(BaseModel):
         default=1, ge=1, le=31, description="days in one partition of PostgreSQL; 7 below 2 M rows a day"
     )
     partitions_ahead: int = Field(default=7, ge=2, le=60, description="partitions made before they are needed")
-    keep_days: float = Field(default=0, ge=0, description="life of verdict rows; 0 = for ever")
+    keep_days: float = Field(default=0, ge=0, description="life of verdict rows and routes; 0 = for ever")
+    keep_minute_days: int = Field(default=0, ge=0, description="life of the counters by minute; 0 = for ever")
+    keep_alert_days: int = Field(default=0, ge=0, description="life of an alert after it has closed; 0 = for ever")
     busy_seconds: float = Field(default=10, gt=0, le=60, description="wait for another process's lock")
 
     @field_validator("url")

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import DateTime
 
-REVISION = "0003"  # the newest file of migrations/versions, which makes these tables
+REVISION = "0004"  # the newest file of migrations/versions, which makes these tables
 
 metadata = MetaData(
     naming_convention={
@@ -224,13 +224,14 @@ dropped_rows = Table(  # how many rows of `inspections` retention has dropped: a
     Column("before", UtcDateTime, nullable=False),  # all of them were captured before this
 )
 
-rejected_frames = Table(
+rejected_frames = Table(  # keyed by place, time and content: a new or wiped log begins again at offset 0
     "rejected_frames",
     metadata,
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("offset", BigInteger, primary_key=True, autoincrement=False),
-    Column("stored_at", UtcDateTime, nullable=False),
+    Column("stored_at", UtcDateTime, primary_key=True),
+    Column("checksum", Text, primary_key=True),  # SHA-256 of key, headers and value; "" in rows of revision 0003
     Column("rejected_at", UtcDateTime, nullable=False),
     Column("detail", Text, nullable=False),
 )

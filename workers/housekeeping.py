@@ -19,6 +19,7 @@ from core.broker.protocol import Broker
 from core.database import Database
 from core.errors import StoreUnavailable
 from core.partitions import keep_ahead
+from core.records import retention
 from core.records.alerts import mark
 from core.records.dropped import drop_old
 from core.settings import Settings
@@ -32,6 +33,12 @@ SOON, OFTEN, HOURLY, DAILY = 30.0, 300.0, 3600.0, 86400.0  # s
 LONGEST = 1800.0  # s of one step: the first count of a large S3 store, or the drop of a year of small files
 _HALF_WRITTEN = timedelta(days=1)  # no put takes so long
 _NO_HOURS = (Kind.MODEL, Kind.DATASET)  # kinds whose leftovers no dropped hour takes along
+
+
+BESIDE_ROWS = {
+    "routes, replays and rejected messages": retention.drop_beside_rows, "counters of minutes": retention.drop_minutes,
+    "closed alerts": retention.drop_alerts,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,9 @@ def duties(broker: Broker, database: Database, blobs: BlobStore, settings: Setti
     def sweep() -> int:
         return sum(blobs.sweep(kind, before=now() - _HALF_WRITTEN) for kind in _NO_HOURS)
 
+    def beside(work: Callable[..., int]) -> int:
+        return work(database, settings, now=now())
+
     guard = Guard(blobs, settings.blobs, now=now)
 
     def make_room() -> int:
@@ -80,6 +90,8 @@ def duties(broker: Broker, database: Database, blobs: BlobStore, settings: Setti
     return [
         Duty("partitions made ahead", HOURLY, lambda: keep_ahead(database, books, now=now())),
         Duty("verdict rows dropped past their time", OFTEN, lambda: drop_old(database, books, now=now())),
+        *(Duty(f"{what} dropped past their time", OFTEN, partial(beside, work)) for what, work in BESIDE_ROWS.items()),
+        Duty("reservations of parts that ended removed", HOURLY, lambda: retention.drop_claims(database, now=now())),
         Duty("log records dropped past their time", SOON, broker.retain),
         *(
             Duty(f"pictures of kind {kind} dropped past their time", SOON, partial(drop, kind, life))

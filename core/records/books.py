@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Table, func, literal, select
 from core.account_tables import capture_minutes
 from core.messages import FRAMES
 from core.partitions import captured_since
-from core.records import dropped
+from core.records import dropped, dropped_counts
 from core.records.dropped import Dropped
 from core.records.frames import of_session
 from core.records.minutes import GRACE, Verdicts
@@ -160,17 +160,20 @@ def books(
     """
     start = None if since is None else max(minute_of(since), dropped.complete_since(connection) or minute_of(since))
     gone = dropped.by_session(connection)
-    known = list(cameras) or sorted({*_cameras(connection, start), *(camera for camera, _ in gone if start is None)})
+    judged, rejected = dropped_counts.whole(connection) if start is None else ({}, 0)
+    whole = gone if start is None else {}
+    known = list(cameras) or sorted({*_cameras(connection, start), *judged, *(camera for camera, _ in whole)})
     keys = {(camera, session) for camera in known for session in _sessions(connection, camera, start)}
-    keys |= {key for key in gone if start is None and key[0] in known}
+    keys |= {key for key in whole if key[0] in known}
     found = [_book(connection, key, (start, now - grace), gone.get(key), most_gaps) for key in keys]
     of_frames = func.count().filter(rejected_frames.c.topic == FRAMES)
     rollup, rows = rollup_minute.c, inspections.c
-    no_longer = sum(sum(each.verdicts.values()) for key, each in gone.items() if start is None and key[0] in known)
+    no_longer = sum(sum(each.verdicts.values()) for key, each in whole.items() if key[0] in known)
     return Books(
         sessions=tuple(sorted(filter(None, found), key=lambda book: (-book.session, book.camera))),
-        rejected=_count(connection, rejected_frames.c.stored_at, start, of_frames),
-        counted=_count(connection, rollup.minute, start, func.sum(rollup.n), rollup.camera.in_(known)),
+        rejected=_count(connection, rejected_frames.c.stored_at, start, of_frames) + rejected,
+        counted=_count(connection, rollup.minute, start, func.sum(rollup.n), rollup.camera.in_(known))
+        + sum(n for camera, n in judged.items() if camera in known),
         rows=_count(connection, rows.captured_at, start, func.count(), rows.camera.in_(known)) + no_longer,
     )
 
@@ -270,13 +273,11 @@ def _before(connection: Connection, key: _Session, start: datetime | None, gone:
         return _Before(0, 0)
     told = capture_minutes.c
     sums = select(func.count(), func.sum(told.triggered).filter(told.minute < start).label("n"))
-    counted = connection.execute(
-        sums.add_columns(func.sum(told.captured).filter(told.minute < start).label("m")).where(
-            *_in(capture_minutes, key)
-        )
-    ).one()
-    if counted[0]:
-        return _Before(int(counted.n or 0), int(counted.m or 0))
+    sums = sums.add_columns(func.sum(told.captured).filter(told.minute < start).label("m"))
+    counted = connection.execute(sums.where(*_in(capture_minutes, key))).one()
+    forgotten = dropped_counts.of_session(connection, *key)
+    if counted[0] or any(forgotten):
+        return _Before(int(counted.n or 0) + forgotten[0], int(counted.m or 0) + forgotten[1])
     t = inspections.c
     older = select(t.seq).where(_rows_of(key), t.captured_at < start).order_by(t.seq.desc()).limit(1)
     newest = connection.scalar(older)

@@ -1,9 +1,9 @@
 """Retention of verdict rows: they go with their regions, and stay counted, so that the books balance without them.
 
-By default they live for ever. What is told in counters (minutes, sessions) and by people (reviews) is never dropped.
+By default they live for ever. `core.records.retention` drops what stands beside them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -14,13 +14,16 @@ from sqlalchemy import column as named
 from core.database import Database, give_back_pages, insert_new
 from core.messages import FrameId
 from core.partitions import detach, detached, is_partitioned
+from core.records import dropped_counts
+from core.records.dropped_counts import BY_MINUTE, Count
 from core.records.frames import among
 from core.settings import DatabaseSettings
 from core.tables import dropped_rows, inspections, regions
 from core.verdicts import MachineVerdict
 
-BATCH = 2000  # rows of SQLite in one transaction: the worker waits for its turn meanwhile
-MOST = 50_000  # rows of SQLite in one call
+BATCH = 2000  # rows in one transaction: on SQLite the worker waits for its turn meanwhile
+MOST = 50_000  # rows in one call
+COUNTED = (*BY_MINUTE, Count.REJECTED)  # what the books of a time count beside rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,11 @@ class _Gone(NamedTuple):
     seq: int
 
 
-def horizon(settings: DatabaseSettings, *, now: datetime) -> datetime | None:
-    """What was captured before this is past its time, by whole days UTC; None where rows live for ever. Pure."""
-    if not settings.keep_days:
+def horizon(keep_days: float, *, now: datetime) -> datetime | None:
+    """What was before this is past its time, by whole days UTC; None where it lives for ever. Pure."""
+    if not keep_days:
         return None
-    kept = (now - timedelta(days=settings.keep_days)).astimezone(UTC)
+    kept = (now - timedelta(days=keep_days)).astimezone(UTC)
     return kept.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -59,7 +62,7 @@ def drop_old(database: Database, settings: DatabaseSettings, *, now: datetime) -
 
     PostgreSQL drops whole partitions; SQLite at most 50 000 rows in one call, the oldest first.
     """
-    before = horizon(settings, now=now)
+    before = horizon(settings.keep_days, now=now)
     if before is None:
         return 0
     with database.reading() as connection:
@@ -78,9 +81,9 @@ def by_session(connection: Connection) -> dict[tuple[str, int], Dropped]:
 
 
 def complete_since(connection: Connection) -> datetime | None:
-    """The time from which on all rows are there; None where none was ever dropped."""
-    before: datetime | None = connection.scalar(select(func.max(dropped_rows.c.before)))
-    return before
+    """The time from which on all rows, and all counts of minutes, are there; None where none was ever dropped."""
+    rows: datetime | None = connection.scalar(select(func.max(dropped_rows.c.before)))
+    return max(filter(None, (rows, dropped_counts.complete_since(connection, COUNTED))), default=None)
 
 
 def _drop_partitions(database: Database, before: datetime) -> int:
@@ -112,17 +115,26 @@ def _counts(connection: Connection, name: str) -> list[_Count]:
 
 
 def _delete(database: Database, before: datetime) -> int:
-    dropped = 0
-    while dropped < MOST:
+    def batch(connection: Connection) -> int:
+        gone = _delete_oldest(connection, before)
+        _keep(connection, _counted(gone), before)
+        return len(gone)
+
+    return in_batches(database, batch)
+
+
+def in_batches(database: Database, batch: Callable[[Connection], int]) -> int:
+    """Let `batch` drop up to BATCH rows in a transaction of its own, again and again, up to MOST; return how many."""
+    total = 0
+    while total < MOST:
         with database.writing() as connection:
-            gone = _delete_oldest(connection, before)
-            _keep(connection, _counted(gone), before)
+            number = batch(connection)
         with database.writing() as connection:
             give_back_pages(connection)
-        dropped += len(gone)
-        if len(gone) < BATCH:
+        total += number
+        if number < BATCH:
             break
-    return dropped
+    return total
 
 
 def _delete_oldest(connection: Connection, before: datetime) -> list[_Gone]:

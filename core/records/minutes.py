@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, case, func, or_, select, update
 from core.account_tables import capture_minutes, route_minutes
 from core.database import insert_new
 from core.messages import CameraReported
+from core.records import dropped_counts
 from core.tables import rollup_minute
 from core.times import minute_of, utc_of
 from core.verdicts import MachineVerdict
@@ -86,13 +87,18 @@ class CameraBook:
 
 
 def count(connection: Connection, reports: Iterable[CameraReported]) -> None:
-    """Keep what cameras counted by minute. Counts only grow, so a report that comes twice or late changes nothing."""
+    """Keep what cameras counted by minute. Counts only grow, so a report that comes twice or late changes nothing.
+
+    Minutes of a session that retention has dropped are counted already, and stay dropped.
+    """
     most: dict[tuple[str, int, datetime], tuple[int, int]] = {}
     for told in reports:
         for start, triggered, captured in told.minutes:
             key = (told.camera, told.session, minute_of(utc_of(start)))
             old = most.get(key, (0, 0))
             most[key] = (max(old[0], triggered), max(old[1], captured))
+    gone = dropped_counts.minutes_before(connection, {camera for camera, _, _ in most})
+    most = {key: told for key, told in most.items() if key[:2] not in gone or key[2] >= gone[key[:2]]}
     names = ("camera", "session", "minute")
     t = capture_minutes.c
     rows = [dict(zip(names, key, strict=True)) | {"triggered": n, "captured": m} for key, (n, m) in most.items()]
@@ -108,8 +114,12 @@ def count(connection: Connection, reports: Iterable[CameraReported]) -> None:
 def minutes(
     connection: Connection, *, since: datetime, until: datetime, cameras: Sequence[str] = ()
 ) -> list[MinuteBook]:
-    """The accounts by camera and minute of capture, `since` ≤ minute < `until`, oldest first; cameras: empty = all."""
+    """The accounts by camera and minute of capture, `since` ≤ minute < `until`, oldest first; cameras: empty = all.
+
+    They begin where retention has left the minutes whole.
+    """
     found: _Found = defaultdict(dict)
+    since = max(since, dropped_counts.complete_since(connection, dropped_counts.BY_MINUTE) or since)
 
     def read(table: Table, *sums: Any) -> Iterable[Any]:
         t = table.c

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 
 from core.account_tables import camera_signs
 from core.database import insert_new
@@ -11,6 +11,7 @@ from core.messages import CameraReported
 from core.tables import sessions
 from core.times import utc_of
 
+KEPT = 10  # processes of a camera
 _SAME = ("alarm", "spool_bytes", "spool_oldest_ms", "diverted", "host")
 
 
@@ -27,12 +28,18 @@ class Sign:
 
 
 def keep(connection: Connection, told: CameraReported) -> None:
-    """Keep the signs of a report that `sessions.report` took as the newest."""
+    """Keep the signs of a report that `sessions.report` took as the newest; those of its oldest processes go."""
     values = {name: getattr(told, name) for name in _SAME} | {"reported_at": utc_of(told.reported_at)}
     key = {"camera": told.camera, "session": told.session}
     if not insert_new(connection, camera_signs, [key | values], list(camera_signs.primary_key)):
         mine = and_(*(camera_signs.c[name] == value for name, value in key.items()))
         connection.execute(update(camera_signs).where(mine).values(values))
+        return
+    t = camera_signs.c
+    last = select(t.session).where(t.camera == told.camera).order_by(t.session.desc()).offset(KEPT - 1).limit(1)
+    oldest = connection.scalar(last)
+    if oldest is not None:
+        connection.execute(delete(camera_signs).where(t.camera == told.camera, t.session < oldest))
 
 
 def newest(connection: Connection, camera: str, *, most: int = 3) -> list[Sign]:

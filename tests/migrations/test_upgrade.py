@@ -16,12 +16,14 @@ from sqlalchemy import func, insert, inspect, select, text
 import core.account_tables
 import core.alert_tables  # noqa: F401 - both put their tables on the metadata
 from cli.services.plant import Services
+from core.broker.protocol import Message, Partition
 from core.database import make_engine, open_database, take_turns
 from core.errors import SettingsInvalid, StoreUnavailable
 from core.line import Camera, line_of
 from core.partitions import next_missing
 from core.records import line, models
-from core.records.inspections import record
+from core.records.books import books
+from core.records.inspections import record, reject
 from core.settings import DatabaseSettings, Settings
 from core.tables import REVISION, audit_log, inspections, metadata, products, reviews
 from core.verdicts import MachineVerdict
@@ -173,6 +175,7 @@ def _fill(url: str) -> None:
         record(connection, [inspected(0, MachineVerdict.FAIL), inspected(1)])
         connection.execute(insert(reviews).values(row | {"call": "DEFECT"}))
         connection.execute(insert(reviews).values(row | {"undoes": 1}))
+        reject(connection, Message(Partition("frames", 0), 0, "", b"", (), 0), detail="no camera", now=NOON)
 
 
 def test_down_and_up_again_with_rows_present(each: str) -> None:
@@ -202,6 +205,40 @@ def test_each_revision_goes_down_and_up_with_rows_present(each: str, revision: s
     assert differences(each) == []
     with open_database(each) as database, database.reading() as connection:
         assert connection.scalar(select(func.count()).select_from(inspections)) == 2
+
+
+def rejected_at(url: str) -> list[tuple[int, str]]:
+    """The place and words of each rejected message."""
+    engine = make_engine(url)
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(text('SELECT "offset", detail FROM rejected_frames ORDER BY detail')).all()
+            return [(row[0], row[1]) for row in found]
+    finally:
+        engine.dispose()
+
+
+def test_no_rejected_message_is_lost_when_offsets_that_began_again_go_down_and_up(each: str) -> None:
+    """Revision 0003 takes one message for each offset: the others stand below 0 there, and are counted."""
+    upgrade(each)
+    of_frames = Partition("frames", 0)
+    for turn in range(2):
+        with open_database(each) as database, database.writing() as connection:
+            for n, offset in enumerate((0, 1, 1, 1, 2)):
+                message = Message(of_frames, offset, "", bytes([n]), (), (turn * 9 + n) * 1000)
+                assert reject(connection, message, detail=f"{turn} {n}", now=NOON)
+            assert reject(
+                connection, Message(Partition("cameras", 0), 1, "", b"", (), turn * 1000), detail="z", now=NOON
+            )
+        before = rejected_at(each)
+        downgrade(each, "0003")
+        down = rejected_at(each)
+        assert [detail for _, detail in down] == [detail for _, detail in before]
+        assert len({offset for offset, detail in down if detail != "z"}) == len(before) - turn - 1
+        assert upgrade(each) == REVISION
+        assert rejected_at(each) == down
+    with open_database(each) as database, database.reading() as connection:
+        assert books(connection, now=NOON).rejected == 10
 
 
 def test_preparing_makes_the_tables_and_the_partitions_ahead(each: str) -> None:

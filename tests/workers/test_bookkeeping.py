@@ -9,8 +9,10 @@ from core.broker.protocol import Topic
 from core.messages import CAMERAS, DEAD_LETTERS, ROUTES, CameraReported, FrameId, PartRouted
 from core.records.books import books
 from core.records.minutes import minutes
+from core.records.retention import drop_beside_rows
 from core.records.routes import where_to
 from core.records.signs import newest
+from core.settings import DatabaseSettings, Settings
 from core.stop import Stop
 from core.times import MINUTE_NS, utc_of
 from tests.workers.bench import NOW, Bench, drain
@@ -117,3 +119,26 @@ def test_routes_reach_the_books_once_and_what_is_no_route_is_a_dead_letter(bench
         (book,) = minutes(connection, since=utc_of(NOW - MINUTE_NS), until=utc_of(NOW + MINUTE_NS))
     assert book.routes == {"REJECTED": 1}
     assert keeper.give_up(letter, "it ended its worker") == Dead("it ended its worker")
+
+
+def test_a_route_that_comes_after_its_time_is_a_dead_letter_and_is_not_counted_again(bench: Bench) -> None:
+    bench.broker.apply([Topic(ROUTES, 1)])
+    days = Settings(database=DatabaseSettings(keep_days=2))
+    keeper = RouteKeeper(bench.database)
+    producer = bench.broker.producer()
+
+    def tell() -> None:
+        producer.send(ROUTES, ROUTE.to_json(), partition=0)
+        producer.flush()
+        consumer = bench.broker.consumer(ROUTES, group=ROUTE_GROUP, member="routes")
+        drain(Worker(consumer, producer, keeper, stop=Stop(), pace=Pace(poll=0.0, sleep=lambda _: None)))
+        consumer.close()
+
+    tell()
+    assert drop_beside_rows(bench.database, days, now=utc_of(NOW) + timedelta(days=4)) == 1
+    tell()
+    (letter,) = bench.topic(DEAD_LETTERS[ROUTES])
+    assert "FLAWLINE_DATABASE__KEEP_DAYS" in dict(letter.headers)["dead.detail"].decode()
+    with bench.database.reading() as connection:
+        (book,) = minutes(connection, since=utc_of(NOW - MINUTE_NS), until=utc_of(NOW + MINUTE_NS))
+    assert book.routes == {"REJECTED": 1}

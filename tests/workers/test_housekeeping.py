@@ -8,17 +8,20 @@ import pytest
 from sqlalchemy import func, select
 
 from cli.services.plant import Services
+from core.alarms import Cause
+from core.alarms import Kind as Alarm
 from core.blobs.keys import Kind, frame_key
 from core.blobs.protocol import BlobStore
 from core.blobs.s3 import S3Blobs
-from core.broker.protocol import Topic
+from core.broker.protocol import Message, Partition, Topic
 from core.database import open_database
 from core.errors import StoreUnavailable
 from core.health import Health
 from core.messages import FrameId
 from core.partitions import next_missing
 from core.records import inspections
-from core.records.alerts import all_marks
+from core.records.alerts import all_marks, keep, since
+from core.records.books import books
 from core.settings import BlobSettings, BrokerSettings, DatabaseSettings, Settings
 from core.stop import Stop
 from core.tables import inspections as rows
@@ -158,6 +161,23 @@ def test_verdict_rows_live_as_long_as_is_set(bench: Bench, keep_days: float, lef
     housekeeper(bench, bench.blobs, Settings(database=DatabaseSettings(keep_days=keep_days))).step()
     with bench.database.reading() as connection:
         assert connection.scalar(select(func.count()).select_from(rows)) == left
+
+
+def test_what_stands_beside_the_rows_lives_as_long_as_is_set(bench: Bench) -> None:
+    settings = Settings(database=DatabaseSettings(keep_days=10, keep_minute_days=10, keep_alert_days=10))
+    cause = Cause(kind=Alarm.CAMERA_LOST, subject="top", what="lost", why="", do="")
+    with bench.database.writing() as connection:
+        inspections.record(connection, [old_row(timedelta(days=15))])
+        inspections.reject(connection, Message(Partition("frames", 0), 1, "", b"", (), 0), detail="?",
+                           now=NOON - timedelta(days=15))  # fmt: skip
+        for causes, age in (([cause], 16), ([], 15)):
+            keep(connection, causes, looked_at=frozenset(Alarm), now=NOON - timedelta(days=age))
+    assert housekeeper(bench, bench.blobs, settings).step() == 4
+    assert housekeeper(bench, bench.blobs, settings).step() == 0
+    with bench.database.reading() as connection:
+        whole = books(connection, now=NOON)
+        assert (whole.rows, whole.duplicates, whole.rejected) == (1, 0, 1)
+        assert since(connection, NOON - timedelta(days=99)) == []
 
 
 def test_partitions_are_made_ahead_on_postgresql(bench: Bench, postgres_url: str) -> None:

@@ -57,7 +57,7 @@ def test_rows_live_for_ever_unless_told_otherwise(database: Database) -> None:
 def test_rows_are_kept_at_least_as_long_as_told_by_whole_days(
     keep_days: float, now: datetime, is_kept_since: datetime
 ) -> None:
-    assert horizon(DatabaseSettings(keep_days=keep_days), now=now) == is_kept_since
+    assert horizon(keep_days, now=now) == is_kept_since
 
 
 def test_rows_past_their_time_go_with_their_regions(database: Database) -> None:

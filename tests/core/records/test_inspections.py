@@ -2,11 +2,13 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from core.broker.protocol import Message, Partition
@@ -169,6 +171,36 @@ def test_a_message_without_identity_is_rejected_once(database: Database) -> None
     assert (row.topic, row.partition, row.offset, row.stored_at, row.detail) == (
         "frames", 2, 41, utc_of(SESSION), "no camera",
     )  # fmt: skip
+
+
+OF_OLD = Message(Partition("frames", 0), 0, "k", b"?", (("a", b"bc"),), SESSION)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"partition": Partition("frames", 1)}, {"offset": 1}, {"stored_at": SESSION + 1_000_000}, {"value": b"??"},
+        {"key": "kk"}, {"headers": (("ab", b"c"),)}, {"headers": ()}, {"headers": (("a", b"bc"), ("a", b"bc"))},
+        {"headers": (("a", b""),), "value": b"bc?"}, {"key": "\udcff"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_message_of_a_new_log_at_the_offset_of_an_old_one_is_another_one(
+    database: Database, changed: dict[str, Any]
+) -> None:
+    new = replace(OF_OLD, **changed)
+    with database.writing() as connection:
+        told = [reject(connection, message, detail="?", now=NOON) for message in (OF_OLD, new, OF_OLD, new)]
+        assert told == [True, True, False, False]
+        assert size(connection, rejected_frames) == 2
+
+
+def test_a_message_that_an_earlier_version_rejected_is_the_same_when_it_comes_again(database: Database) -> None:
+    row = {"topic": "frames", "partition": 0, "offset": 0, "stored_at": utc_of(SESSION), "checksum": ""}
+    with database.writing() as connection:
+        connection.execute(insert(rejected_frames).values(row | {"rejected_at": NOON, "detail": "?"}))
+        assert not reject(connection, OF_OLD, detail="?", now=NOON)
+        assert reject(connection, replace(OF_OLD, stored_at=SESSION + 10**9), detail="?", now=NOON)
 
 
 verdicts = st.sampled_from(list(MachineVerdict))
