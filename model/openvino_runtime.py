@@ -5,6 +5,7 @@ use to a server on the way; a factory's machine must not call out.
 """
 
 import warnings
+from functools import cache
 
 import numpy as np
 import openvino
@@ -35,7 +36,7 @@ class OpenVinoRuntime:
     def __init__(self, network: InspectionNetwork, size: tuple[int, int], choice: RuntimeChoice) -> None:
         self.size = size
         self._features = network.features
-        core = openvino.Core()
+        core = _core()
         _require(core, choice.precision)
         # The precision is always named: by itself OpenVINO takes bfloat16 on a CPU that has it.
         settings: dict[str, str | int] = {
@@ -90,6 +91,16 @@ def convert(network: InspectionNetwork, size: tuple[int, int]) -> openvino.Model
         graph: openvino.Model = frontend.convert(frontend.load(decoder))
     graph.reshape({graph.inputs[0]: openvino.PartialShape([1, *size, 3])})
     return graph
+
+
+@cache
+def _core() -> openvino.Core:
+    """The one core of this process.
+
+    Each core gives the thread that first uses it a signal stack of its own, and frees it when it goes. Two that go in
+    the order in which they came leave that thread with freed memory: the next SIGTERM is a segmentation fault.
+    """
+    return openvino.Core()
 
 
 def _require(core: openvino.Core, precision: Precision) -> None:

@@ -1,3 +1,4 @@
+import signal
 import socket
 
 import numpy as np
@@ -131,6 +132,20 @@ def test_opening_and_running_openvino_calls_nobody(default_networks: Networks, m
     runtime = open_runtime(default_networks.teacher, default_networks.student, size=SIZE, choice=OPENVINO)
     runtime.distances(pictures(1))
     assert called == []
+
+
+def test_a_signal_is_heard_after_one_model_took_the_place_of_another(default_networks: Networks) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
+    teacher, student = default_networks.teacher, default_networks.student
+    try:
+        first, second = (open_runtime(teacher, student, size=SIZE, choice=OPENVINO) for _ in range(2))
+        del first
+        del second
+        signal.raise_signal(signal.SIGUSR1)  # with a core for each model this process would end here
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert heard == [signal.SIGUSR1]
 
 
 def test_networks_that_hold_no_numbers_are_not_opened() -> None:
