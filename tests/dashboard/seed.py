@@ -30,6 +30,7 @@ from ingest.minutes import MinuteCounts
 from ingest.simulator.parts import CameraFault, SimulatedPart
 from ingest.simulator.simulator import Simulator
 from migrations.upgrade import upgrade
+from workers.keeping import small_jpeg
 
 P, F, R, INV, N = (
     MachineVerdict.PASS, MachineVerdict.FAIL, MachineVerdict.REVIEW, MachineVerdict.INVALID, MachineVerdict.NO_VERDICT
@@ -70,9 +71,8 @@ def _shot(part: SimulatedPart, score: float) -> Shot:
     if mask.any():
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
-    small = cv2.resize(part.picture, (480, 360), interpolation=cv2.INTER_AREA).astype(np.uint8)
     map8 = cv2.resize((warm * 255).astype(np.uint8), (256, 192), interpolation=cv2.INTER_AREA)
-    return Shot(_jpeg(part.picture), _jpeg(small), cv2.imencode(".png", map8)[1].tobytes(), box, score)
+    return Shot(_jpeg(part.picture), small_jpeg(part.picture), cv2.imencode(".png", map8)[1].tobytes(), box, score)
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:
