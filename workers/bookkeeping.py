@@ -10,7 +10,7 @@ from core.errors import BadFrame
 from core.messages import CameraReported, PartRouted
 from core.records import minutes, routes, sessions, signs
 from core.times import utc_of
-from workers.runtime import Dead, Done, Outcome
+from workers.steps import Dead, Done, Outcome
 
 GROUP, ROUTE_GROUP = "books", "routes"
 

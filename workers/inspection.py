@@ -29,8 +29,8 @@ from workers.judging import Judgement, in_time, is_overdue, refused, regions_of,
 from workers.keeping import Evidence, Keeper, Kept
 from workers.pipeline import Batch, Judged, Pipeline
 from workers.preparing import Prepared, prepare
-from workers.runtime import Dead, Done, Outcome
 from workers.shelf import Shelf, describe
+from workers.steps import Dead, Done, Outcome
 
 GROUP = "inspection"
 

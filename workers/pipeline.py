@@ -18,8 +18,8 @@ from core.verdicts import InvalidReason, MachineVerdict
 from model.runtimes import Seen
 from workers.judging import Judgement, refused, scored, unjudged
 from workers.preparing import Prepared
-from workers.runtime import Outcome, nothing
 from workers.shelf import Qualified, Unknown
+from workers.steps import Outcome, nothing
 
 SPLIT_FROM = 8  # frames; fewer are judged in one go
 THREADS = 2  # that decode, fit and encode pictures; the network has its own

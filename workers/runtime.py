@@ -1,90 +1,28 @@
-"""One turn of a worker: poll, handle, settle, commit. The one place that decides what becomes of a message.
-
-Done        its effects are in the books                 -> commit
-Dead        it will never work                           -> dead-letter topic, then commit
-Wait        nothing would work now: a store is away      -> back off, read again, commit nothing
-"""
+"""One turn of a worker: poll, handle, settle, commit. The one place that decides what becomes of a message."""
 
 import logging
 import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from core import faults
 from core.broker.protocol import Consumer, Message, Partition, Producer
 from core.errors import StoreUnavailable
 from core.messages import DEAD_LETTERS
 from core.stop import Stop
+from workers.ahead import Batch, Reader
 from workers.behind import Behind
 from workers.signs import Signs
+from workers.steps import Ahead, Begun, Dead, Outcome, Step, Wait, nothing
 
 log = logging.getLogger(__name__)
 
 CRASHES_ALLOWED = 3  # unforeseen errors in a row before the process ends: a bug must not quietly empty a topic
 KILLS_ALLOWED = 2  # processes that may be killed at the same batch before its messages are tried one by one
 ALONE = 1000  # the count of a message that is being tried alone
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """All effects of the message are durable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dead:
-    """The message will never work; `detail` says why."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """The message may work later; `detail` says what is away."""
-
-    detail: str
-
-
-Outcome = Done | Dead | Wait
-
-
-class Step(Protocol):
-    """What a role does with messages: effects that may run twice without harm. Raises StoreUnavailable."""
-
-    def __call__(self, messages: Sequence[Message]) -> list[Outcome]:
-        """Handle a batch; one outcome for each message."""
-        ...
-
-    def give_up(self, message: Message, detail: str) -> Outcome:
-        """Put on record that `message` cannot be handled, without trying it again."""
-        ...
-
-
-class Begun(Protocol):
-    """A batch that a step has begun, without effects so far."""
-
-    def finish(self, idle: Callable[[], None]) -> list[Outcome]:
-        """Wait for it and give it its effects; one outcome for each message. Raises StoreUnavailable.
-
-        idle: called at most once, when nothing of this batch but its effects is left to do.
-        """
-        ...
-
-    def drop(self) -> None:
-        """Let it go: its messages will be read again."""
-        ...
-
-
-@runtime_checkable
-class Ahead(Step, Protocol):
-    """A step that can begin a batch while the one before it is given its effects."""
-
-    def begin(self, messages: Sequence[Message]) -> Begun:
-        """Begin what has no effects. Raises StoreUnavailable."""
-        ...
 
 
 class Guard(Protocol):
@@ -109,10 +47,6 @@ class Unguarded:
 
     def note(self, partition: Partition, offset: int, tries: int) -> None:
         """Nothing to note."""
-
-
-def nothing() -> None:
-    """For those who have nothing to do meanwhile."""
 
 
 def finished(settled: Iterable[tuple[Message, Outcome]]) -> dict[Partition, int]:
@@ -147,14 +81,6 @@ class Watch:
     behind: Behind | None = None
 
 
-@dataclass(slots=True)
-class _Next:
-    """What was read while the batch before it was given its effects; begun: where that could be done already."""
-
-    messages: Sequence[Message]
-    begun: Begun | None = None
-
-
 def _where(message: Message) -> str:
     return f"{message.partition.topic}/{message.partition.number} offset {message.offset}"
 
@@ -176,7 +102,7 @@ class Worker:
         self._crashes = 0  # in a row
         self._seasoned: set[Partition] = set()  # owned partitions of which a batch has been begun
         self._begun: dict[Partition, int] = {}  # what the guard counts of the batch at hand
-        self._next: _Next | None = None
+        self._reader = Reader(consumer, step, self._signs.metrics, most=pace.batch)
 
     def run(self) -> None:
         """Work until asked to stop. Raises what was unforeseen several times in a row, FlawlineError on standstill."""
@@ -185,7 +111,7 @@ class Worker:
             while not self._stop.asked:
                 self.step()
         finally:
-            self._drop_next()  # nothing of it is committed: whoever comes next reads it again
+            self._reader.drop()  # nothing of it is committed: whoever comes next reads it again
 
     def step(self, timeout: float | None = None) -> int:
         """Deal with at most one batch, waiting at most `timeout` seconds for it; return its number of messages.
@@ -197,14 +123,14 @@ class Worker:
                 self._dead_letters.flush()  # what a failed turn left there, before it is buried once more
                 self._consumer.rewind()
             self._astray = True
-            now, self._next = self._next or _Next(self._poll(self._pace.poll if timeout is None else timeout)), None
-            messages = now.messages
-            waiting = self._deal_with(now) if messages else None
+            batch = self._reader.take(self._pace.poll if timeout is None else timeout)
+            messages = batch.messages
+            waiting = self._deal_with(batch) if messages else None
             self._astray = waiting is not None
         except StoreUnavailable as problem:
             waiting, messages = Wait(str(problem)), []
         if waiting:
-            self._drop_next()  # the position goes back to before it
+            self._reader.drop()  # the position goes back to before it
             self._back_off(waiting.detail)
         else:
             self._waits = 0
@@ -213,36 +139,13 @@ class Worker:
                 self._behind.look(self._consumer.assignment())
         return len(messages)
 
-    def _poll(self, timeout: float) -> list[Message]:
-        with self._signs.metrics.stage("poll"):
-            return self._consumer.poll(timeout, most=self._pace.batch)
-
-    def _look_ahead(self) -> None:
-        """Read and begin the next batch, if there is one, while the batch at hand is given its effects.
-
-        Not from a partition whose first batch is still to come: the guard counts that one's tries, and it goes alone.
-        """
-        if not isinstance(self._step, Ahead) or self._stop.asked or self._next:
-            return
-        with suppress(StoreUnavailable):  # the next turn finds out, where it can be waited for
-            messages = self._poll(0)
-            self._next = _Next(messages) if messages else None  # before anything can fail: they have been read now
-            seasoned = self._seasoned & self._consumer.assignment()
-            if self._next and {message.partition for message in messages} <= seasoned:
-                self._next.begun = self._step.begin(messages)
-
-    def _drop_next(self) -> None:
-        if self._next and self._next.begun:
-            self._next.begun.drop()
-        self._next = None
-
-    def _deal_with(self, now: _Next) -> Wait | None:
-        messages = now.messages
+    def _deal_with(self, batch: Batch) -> Wait | None:
+        messages = batch.messages
         faults.reach("inspect_after_poll")
         tries = self._tries(messages)
         if max(tries.values(), default=1) > KILLS_ALLOWED:
             return self._carefully(messages, {partition for partition, n in tries.items() if n > ALONE})
-        outcomes = self._attempt(messages, now.begun, ahead=True)
+        outcomes = self._attempt(messages, batch.begun, meanwhile=self._look_ahead)
         if isinstance(outcomes, Exception):
             return self._settle(self._one_by_one(messages))
         return self._settle(list(zip(messages, outcomes, strict=True)))
@@ -275,12 +178,12 @@ class Worker:
         return None
 
     def _attempt(
-        self, messages: Sequence[Message], begun: Begun | None = None, *, ahead: bool = False
+        self, messages: Sequence[Message], begun: Begun | None = None, *, meanwhile: Callable[[], None] = nothing
     ) -> Sequence[Outcome] | Exception:
         """The step's outcomes; a Wait for all when a store is away; the error when nobody foresaw it."""
         try:
             if isinstance(self._step, Ahead):
-                outcomes = (begun or self._step.begin(messages)).finish(self._look_ahead if ahead else nothing)
+                outcomes = (begun or self._step.begin(messages)).finish(meanwhile)
             else:
                 outcomes = self._step(messages)
         except StoreUnavailable as problem:
@@ -291,6 +194,10 @@ class Worker:
             return problem
         self._crashes = 0
         return outcomes
+
+    def _look_ahead(self) -> None:
+        if not self._stop.asked:
+            self._reader.look_ahead(self._seasoned)
 
     def _one_by_one(self, messages: Sequence[Message]) -> list[tuple[Message, Outcome]]:
         settled: list[tuple[Message, Outcome]] = []

@@ -17,7 +17,8 @@ from core.errors import NotAllowed, StoreUnavailable
 from core.messages import CAMERAS, DEAD_LETTERS, FRAMES, FrameCaptured, FrameId
 from core.stop import Stop
 from tests.servers import kafka_of
-from workers.runtime import Dead, Outcome, Pace, Worker
+from workers.runtime import Pace, Worker
+from workers.steps import Dead, Outcome
 
 FRAME = FrameCaptured(station="s", camera="top", session=7, seq=3, captured_at=10**18, product="ring")
 TOPICS = [Topic(FRAMES, 2), *(Topic(name, 1) for name in DEAD_LETTERS.values())]

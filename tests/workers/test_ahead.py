@@ -13,7 +13,8 @@ from core.errors import StoreUnavailable
 from core.messages import DEAD_LETTERS, FRAMES
 from core.stop import Stop
 from tests.workers.test_runtime import Killed, Tally
-from workers.runtime import KILLS_ALLOWED, Ahead, Dead, Done, Outcome, Pace, Wait, Watch, Worker
+from workers.runtime import KILLS_ALLOWED, Pace, Watch, Worker
+from workers.steps import Ahead, Dead, Done, Outcome, Wait
 
 BATCH = 3
 PACE = Pace(poll=0.0, batch=BATCH, backoff=0.4, backoff_most=3.0, sleep=lambda _: None)

@@ -17,7 +17,8 @@ from core.stop import Stop
 from core.times import MINUTE_NS, utc_of
 from tests.workers.bench import NOW, Bench, drain
 from workers.bookkeeping import GROUP, ROUTE_GROUP, Bookkeeper, RouteKeeper
-from workers.runtime import Dead, Pace, Worker
+from workers.runtime import Pace, Worker
+from workers.steps import Dead
 
 REPORT = CameraReported(
     camera="top", station="s", product="ring", session=NOW, state="RUNNING", detail="", triggered=5, captured=5,

@@ -13,7 +13,8 @@ from core.broker.protocol import Consumer, Message, Partition, Topic
 from core.errors import StoreUnavailable
 from core.messages import DEAD_LETTERS, FRAMES
 from core.stop import Stop
-from workers.runtime import CRASHES_ALLOWED, KILLS_ALLOWED, Dead, Done, Outcome, Pace, Wait, Watch, Worker, finished
+from workers.runtime import CRASHES_ALLOWED, KILLS_ALLOWED, Pace, Watch, Worker, finished
+from workers.steps import Dead, Done, Outcome, Wait
 
 QUICK = Pace(poll=0.0, batch=8, backoff=0.4, backoff_most=3.0, sleep=lambda _: None)
 Behaviour = Callable[[bytes], Outcome]

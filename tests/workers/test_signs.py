@@ -15,8 +15,9 @@ from core.metrics import Metrics
 from core.prometheus import PrometheusMetrics
 from core.stop import Stop
 from workers.behind import LOOK_EVERY, STALLED_AFTER, Behind
-from workers.runtime import Dead, Done, Pace, Wait, Watch, Worker
+from workers.runtime import Pace, Watch, Worker
 from workers.signs import Signs
+from workers.steps import Dead, Done, Wait
 
 ZERO, ONE = Partition(FRAMES, 0), Partition(FRAMES, 1)
 QUICK = Pace(poll=0.0, batch=8, sleep=lambda _: None)
