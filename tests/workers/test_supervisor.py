@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ from workers.supervisor import FIRST_PAUSE, Role, Supervisor
 CLI = """
 import os, signal, sys, time
 name, *what = sys.argv[1:]
-with open(os.path.join(os.environ["PLACE"], name), "a") as notes:
-    notes.write(f"{os.getpid()} ")
 if what == ["stubborn"]:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with open(os.path.join(os.environ["PLACE"], name), "a") as notes:
+    notes.write(f"{os.getpid()} ")
 if what == ["supervised"]:
     while sys.stdin.buffer.read(1):
         pass
@@ -102,11 +103,10 @@ def test_the_pause_before_a_restart_doubles_while_a_role_keeps_dying(place: Path
 
 
 def test_a_role_that_does_not_finish_is_killed(place: Path) -> None:
-    with Supervisor([Role("a", ("a", "stubborn"))], environment(place)) as supervisor:
+    hours = count(0, 3600)  # each look at the clock is an hour later, so that patience is over at once
+    with Supervisor([Role("a", ("a", "stubborn"))], environment(place), clock=lambda: next(hours)) as supervisor:
         supervisor.start("a")
         until(lambda: bool(pids(place, "a")))
-        time.sleep(0.2)  # until it ignores the signal
-        supervisor._clock = lambda: 0.0 if supervisor._children["a"].wanted else 1e9  # patience is over at once
         supervisor.stop("a")
     assert gone(pids(place, "a")[0])
 
