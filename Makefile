@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 DEMO ?=
 PYTEST ?=
+# Each file of tests in one process; one process more than there are cores, because many tests wait.
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo test check format clean
 
@@ -29,7 +31,7 @@ check: setup
 
 test: check
 	scripts/services up
-	$(BIN)/pytest $(PYTEST); code=$$?; scripts/services down --wipe; exit $$code
+	$(BIN)/pytest $(PARALLEL) $(PYTEST); code=$$?; scripts/services down --wipe; exit $$code
 
 format: setup
 	$(BIN)/ruff format .

@@ -16,6 +16,26 @@ hypothesis.settings.load_profile("untimed")
 
 OwnServers = Callable[..., Services]
 
+MOST_PROCESSES = 8  # beyond that the shared servers are what tests wait for
+LONGEST = (  # files that begin first, so that no process is left alone with one at the end
+    "line/test_chaos.py", "line/test_kills.py", "dashboard/test_browser.py", "cli/test_commands.py",
+    "workers/test_inspection.py", "core/broker/test_kafka_outage.py", "core/broker/test_spool_kafka.py",
+    "workers/gate/test_gate_process.py", "operations/test_backup.py", "line/test_takeover.py",
+)  # fmt: skip
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, because many tests wait."""
+    return min(MOST_PROCESSES, len(os.sched_getaffinity(0)) + 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One of several processes begins with the longest files; a process alone takes them folder by folder."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: place.get(item.path, len(place)))
+
 
 @pytest.fixture(autouse=True)
 def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
