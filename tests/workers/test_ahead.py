@@ -57,7 +57,9 @@ class Entry:
         idle()
         outcomes = [self.diary.mishap("finish", message.value) for message in self.messages]
         self.diary.lines.append(f"finish {_values(self.messages)}")
-        self.diary.effects += [m.value for m, o in zip(self.messages, outcomes, strict=True) if not isinstance(o, Wait)]
+        if waits := [outcome for outcome in outcomes if isinstance(outcome, Wait)]:
+            return [waits[0]] * len(outcomes)  # a store that is away is away for the whole batch
+        self.diary.effects += [message.value for message in self.messages]
         return outcomes
 
     def drop(self) -> None:
