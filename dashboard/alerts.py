@@ -58,18 +58,29 @@ def _group(group: Sequence[records.Alert], now: datetime) -> list[Alert]:
     names = ", ".join(alert.subject for alert in group if alert.subject)
     what = words.ALIKE.format(count=len(group), what=first.what, names=names)
     oldest = min(alert.raised_at for alert in group)
-    return [Alert(_tone(first), what, f"{first.why} {first.action}", figures.since(oldest, now), _code(first))]
+    means = f"{first.why} {first.action}"
+    return [Alert(_tone(first), what, means, figures.since(oldest, now), _code(*group), _unseen(group))]
 
 
 def _one(alert: records.Alert, now: datetime) -> Alert:
     means = f"{alert.why} {alert.action}"
-    seen = words.SEEN_BY.format(who=alert.acknowledged_by) if alert.acknowledged_by else ""
-    code = " · ".join(part for part in (_code(alert), seen) if part)
-    return Alert(_tone(alert), alert.what, means, figures.since(alert.raised_at, now), code)
+    seconds = figures.since(alert.raised_at, now)
+    return Alert(_tone(alert), alert.what, means, seconds, _code(alert), _unseen([alert]))
 
 
-def _code(alert: records.Alert) -> str:
-    return f"{alert.kind} · {alert.owner}"
+def _unseen(group: Iterable[records.Alert]) -> tuple[int, ...]:
+    return tuple(alert.id for alert in group if alert.acknowledged_by is None)
+
+
+def _code(*group: records.Alert) -> str:
+    """Kind, owner, and who has seen which of them."""
+    seen = dict.fromkeys(_seen(alert) for alert in group if alert.acknowledged_by is not None)
+    return " · ".join([group[0].kind, group[0].owner, *seen])
+
+
+def _seen(alert: records.Alert) -> str:
+    said = words.SEEN_AND_SAID if alert.note else words.SEEN_BY
+    return said.format(who=alert.acknowledged_by, note=alert.note)
 
 
 def _tone(alert: records.Alert) -> str:

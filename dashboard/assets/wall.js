@@ -2,14 +2,16 @@
 const PATIENCE = 4000; // ms without an answer after which nothing on the page may look live
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".fl-wall");
-  if (root.flWall) { root.flWall.take(data); return root.flWall.stop; }
-  root.flWall = wall(root, data);
+  if (root.flWall) root.flWall.take(data);
+  else root.flWall = wall(root, data);
+  root.flWall.send = (message) => setTriggerValue("act", message);
   return root.flWall.stop;
 }
 
 function wall(root, first) {
+  const own = { send: () => undefined };
   const held = root.querySelector(".held");
   const state = { stopped: false, today: false, holding: null, answered: Date.now(), tiles: null, columns: 1 };
 
@@ -71,6 +73,7 @@ function wall(root, first) {
     if (target.dataset.hold) hold(target.dataset.hold);
     if ("release" in target.dataset) release();
     if ("heat" in target.dataset) heat();
+    if (target.dataset.acknowledge) own.send({ alerts: target.dataset.acknowledge.split(",").map(Number) });
     if (target.dataset.period) {
       state.today = target.dataset.period === "today";
       root.querySelectorAll("[data-period]").forEach((button) => button.classList.toggle("on", (button.dataset.period === "today") === state.today));
@@ -88,8 +91,8 @@ function wall(root, first) {
   document.addEventListener("keydown", key);
   show(first);
   setTimeout(poll, 300);
-  return {
+  return Object.assign(own, {
     take: show,
     stop() { state.stopped = true; document.removeEventListener("keydown", key); root.removeEventListener("click", press); delete root.flWall; },
-  };
+  });
 }

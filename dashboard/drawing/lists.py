@@ -1,7 +1,7 @@
 """The lower row of the Line page: the last rejects, and what needs a person."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dashboard import figures, words
@@ -16,7 +16,7 @@ from dashboard.queries.frames import Frame
 class Alert:
     """What happened, what it means for the parts, what to do; `seconds` since it began, None where unknown.
 
-    `code` is its kind and whose it is, in grey.
+    `code` is its kind and whose it is, in grey; `numbers` are those in the books that nobody has acknowledged yet.
     """
 
     tone: str
@@ -24,6 +24,7 @@ class Alert:
     means: str
     seconds: float | None = None
     code: str = ""
+    numbers: tuple[int, ...] = ()
 
 
 def last_rejects(frames: Sequence[Frame], now: datetime) -> Html:
@@ -58,7 +59,17 @@ def _alert(alert: Alert) -> Html:
     age = None if alert.seconds is None else span("muted", figures.clock(alert.seconds))
     code = span("faint code", alert.code) if alert.code else None
     said = div("grow", tag("b", alert.what), div("muted", alert.means, title=alert.means), code)
-    return div("alert", shape(alert.tone, 18), said, age)
+    return div("alert", shape(alert.tone, 18), said, _acknowledge(alert) if alert.numbers else None, age)
+
+
+def _acknowledge(alert: Alert) -> Html:
+    numbers = ",".join(map(str, alert.numbers))
+    return tag("button", words.ACKNOWLEDGE, class_="chip press", data_acknowledge=numbers, type="button")
+
+
+def asked_about(alerts: Sequence[Alert]) -> Html:
+    """The alerts that somebody is about to acknowledge."""
+    return div("fl", *(_alert(replace(alert, numbers=())) for alert in alerts))
 
 
 def held_part(frame: Frame, now: datetime) -> Html:

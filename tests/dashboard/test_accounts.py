@@ -54,10 +54,10 @@ def an_alert(kind: Kind = Kind.CAMERA_LOST, subject: str = "top", **more: object
 def test_an_alert_says_what_happened_what_it_means_what_to_do_and_then_its_code() -> None:
     (told,) = alerts.standing([an_alert()], NOON + timedelta(seconds=41))
     assert told == lists.Alert(
-        "system", "top is lost", "No answer. Check the cable.", 41, "CAMERA_LOST · technician"
+        "system", "top is lost", "No answer. Check the cable.", 41, "CAMERA_LOST · technician", (1,)
     )  # fmt: skip
     assert read(lists.attention([told])) == (
-        "Needs attention top is lost No answer. Check the cable. CAMERA_LOST · technician 0:41"
+        "Needs attention top is lost No answer. Check the cable. CAMERA_LOST · technician Acknowledge 0:41"
     )
 
 
@@ -68,9 +68,27 @@ def test_severities_differ_in_shape_and_colour(severity: str, tone: str) -> None
     assert f'class="mark {tone}"' in lists.attention([told])
 
 
-def test_an_acknowledged_alert_names_who_has_seen_it() -> None:
-    (told,) = alerts.standing([an_alert(acknowledged_by="anna", acknowledged_at=NOON)], NOON)
-    assert told.code == "CAMERA_LOST · technician · seen by anna"
+@pytest.mark.parametrize(("note", "seen"), [("", "seen by anna"), ("cable ordered", "seen by anna: cable ordered")])
+def test_an_acknowledged_alert_names_who_has_seen_it_and_cannot_be_acknowledged_again(note: str, seen: str) -> None:
+    (told,) = alerts.standing([an_alert(acknowledged_by="anna", acknowledged_at=NOON, note=note)], NOON)
+    assert told.code == f"CAMERA_LOST · technician · {seen}"
+    assert words.ACKNOWLEDGE not in lists.attention([told])
+
+
+def test_of_many_alike_those_that_nobody_has_seen_are_acknowledged_together() -> None:
+    seen = {"acknowledged_at": NOON, "acknowledged_by": "anna"}
+    found = [
+        an_alert(Kind.CAMERA_LOST, name, id=n, **(seen if n == 2 else {})) for n, name in enumerate("abc", start=1)
+    ]
+    (told,) = alerts.standing(found, NOON)
+    assert (told.code, told.numbers) == ("CAMERA_LOST · technician · seen by anna", (1, 3))
+    assert 'data-acknowledge="1,3"' in lists.attention([told])
+
+
+def test_what_is_no_alert_of_the_books_cannot_be_acknowledged() -> None:
+    others = [*alerts.watch_alert(None, NOON), *alerts.review_alert(Waiting({"FAIL": 1}, {}, NOON), NOON)]
+    assert len(others) == 2
+    assert words.ACKNOWLEDGE not in lists.attention(others)
 
 
 def test_many_of_one_kind_are_told_as_one_with_all_names() -> None:

@@ -1,11 +1,14 @@
 """The pages in a real browser: what a person sees on the wall, and what a key does to the books."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import text
 
+from core.alarms import Cause, Kind
+from core.records import alerts
 from tests.dashboard import seed
 from tests.dashboard.browser import TABLET, WALL, chromium, free_port, looking, serving, show_cameras
 from tests.dashboard.seed import Feeder, Plant
@@ -106,6 +109,33 @@ def test_a_lost_camera_loses_its_picture_and_is_the_loudest(browser: Browser, ad
         expect(page.locator(".alert").first).to_contain_text("CAMERA_LOST · technician")
         size = lost.locator(".word").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
         assert size >= 34
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_an_alert_is_acknowledged_on_the_wall_with_name_and_note(
+    browser: Browser, address: str, running: Plant, scheme: str
+) -> None:
+    show_cameras(running, 4)
+    bypass = Cause(kind=Kind.CLOCK_OFFSET, subject=scheme, what=f"{scheme} clock is ahead", why="By 2 s.", do="Look.")
+    with running.database.writing() as connection:
+        alerts.keep(connection, [bypass], looked_at=[], now=datetime.now(UTC))
+    with looking(browser, address, scheme="light" if scheme == "light" else "dark") as watched:
+        page = watched.open()
+        alert = page.locator(".fl-wall .alert", has_text=bypass.what)
+        alert.get_by_role("button", name="Acknowledge").click(timeout=PATIENT)
+        asked = page.get_by_role("dialog")
+        expect(asked).to_contain_text(bypass.what, timeout=PATIENT)
+        asked.get_by_role("textbox").fill("the time server is away: opened a ticket")
+        page.wait_for_timeout(700)
+        watched.shoot(f"acknowledge-{scheme}")
+        asked.get_by_role("button", name="Acknowledge").click()
+        expect(asked).to_be_hidden(timeout=PATIENT)
+        expect(alert).to_contain_text("seen by A. Reviewer: the time server is away: opened a ticket", timeout=PATIENT)
+        expect(alert.get_by_role("button")).to_have_count(0)
+        watched.shoot(f"acknowledged-{scheme}")
+    with running.database.reading() as connection:
+        audit = connection.execute(text("SELECT who, subject, reason FROM audit_log ORDER BY id DESC LIMIT 1")).one()
+    assert tuple(audit) == ("A. Reviewer", f"CLOCK_OFFSET {scheme}", "the time server is away: opened a ticket")
 
 
 def test_the_books_open_beside_the_wall_from_the_card_and_from_a_tile(
