@@ -7,6 +7,7 @@ import typer
 
 from cli import (
     account_commands,
+    audit_commands,
     backup_commands,
     bench_commands,
     chaos_commands,
@@ -36,6 +37,7 @@ learn_commands.add_to(app)
 line_commands.add_to(app)
 store_commands.add_to(app)
 account_commands.add_to(app)
+audit_commands.add_to(app)
 dead_letter_commands.add_to(app)
 spool_commands.add_to(app)
 topics_commands.add_to(app)

@@ -4,17 +4,20 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from core import gate_messages
 from core.broker.protocol import Message
 from core.database import Database
 from core.errors import BadFrame
+from core.gate_messages import GateOrdered, GateStands
 from core.messages import CameraReported, PartRouted
-from core.records import minutes, routes, sessions, signs
+from core.records import gate_words, minutes, routes, sessions, signs
 from core.times import utc_of
 from workers.steps import Dead, Done, Outcome
 
 GROUP, ROUTE_GROUP = "books", "routes"
 
-Told = TypeVar("Told", CameraReported, PartRouted)
+Word = PartRouted | GateOrdered | GateStands
+Told = TypeVar("Told", CameraReported, Word)
 
 
 class Bookkeeper:
@@ -40,7 +43,7 @@ class Bookkeeper:
 
 
 class RouteKeeper:
-    """Writes where gates sent each part; what is there already, or newer, stays."""
+    """Writes where gates sent each part, what they were ordered and how they stand; what is there, or newer, stays."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,9 +52,11 @@ class RouteKeeper:
         """One outcome for each message. Raises StoreUnavailable."""
         with self._database.writing() as connection:
             kept_since = routes.kept_since(connection)
-            told, outcomes = _read(messages, lambda value: _in_time(PartRouted.from_json(value), kept_since))
-            for part in sorted(told, key=lambda part: part.id):  # in one order: two processes cannot deadlock
+            told, outcomes = _read(messages, lambda value: _in_time(gate_messages.read(value), kept_since))
+            parts = [word for word in told if isinstance(word, PartRouted)]
+            for part in sorted(parts, key=lambda part: part.id):  # in one order: two processes cannot deadlock
                 routes.keep(connection, part)
+            gate_words.enter(connection, [word for word in told if not isinstance(word, PartRouted)])
         return outcomes
 
     def give_up(self, message: Message, detail: str) -> Outcome:
@@ -60,9 +65,9 @@ class RouteKeeper:
         return Dead(detail)
 
 
-def _in_time(part: PartRouted, kept_since: datetime | None) -> PartRouted:
-    """The part. Raises BadFrame for one whose route retention would have dropped: it may be counted already."""
-    if kept_since is not None and utc_of(part.triggered_at) < kept_since:
+def _in_time(part: Word, kept_since: datetime | None) -> Word:
+    """A gate's word. Raises BadFrame for a part whose route retention would have dropped: it may be counted already."""
+    if isinstance(part, PartRouted) and kept_since is not None and utc_of(part.triggered_at) < kept_since:
         raise BadFrame(
             f"part {part.number} of gate {part.gate}: triggered at {part.triggered_at} ns, routes are kept since"
             f" {kept_since:%Y-%m-%d} (FLAWLINE_DATABASE__KEEP_DAYS); it came too late, or the gate's clock is wrong"

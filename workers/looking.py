@@ -14,7 +14,7 @@ from core.errors import StoreUnavailable
 from core.live import Live
 from core.messages import CAMERAS, DEAD_LETTERS, FRAMES, ROUTES
 from core.partitions import next_missing
-from core.records import alerts, models, routes, signs, watching
+from core.records import alerts, gate_words, models, signs, watching
 from core.records.books import Gap, SessionBook, books
 from core.records.minutes import MINUTE, by_camera, minutes
 from core.settings import Settings
@@ -89,7 +89,7 @@ class Looker:
     def _line(self, connection: Connection, now: datetime) -> Line:
         known = watching.in_line(connection)
         accounts, duplicates = self._balance(connection, now, {camera.name: camera.deadline_ms for camera in known})
-        gates = routes.gates(connection, since=now - JUST_NOW)
+        gates = gate_words.gates(connection, since=now - JUST_NOW)
         return Line(
             cameras=tuple(_camera(connection, camera, accounts.get(camera.name, Account()), now) for camera in known),
             gates=tuple(GateTold(name=g.gate, alarms=g.alarms, unconfirmed=g.unconfirmed) for g in gates),

@@ -201,10 +201,10 @@ def _twice(facts: Facts) -> Iterator[Cause]:
 def _gates(facts: Facts) -> Iterator[Cause]:
     """What a gate did not see done, and what it told with its newest part."""
     for gate in facts.line.gates:
-        if gate.unconfirmed:
+        if gate.unconfirmed or Kind.GATE_UNCONFIRMED in gate.alarms:
             yield Cause(
                 kind=Kind.GATE_UNCONFIRMED, subject=gate.name,
-                what=f"Gate {gate.name} did not confirm {many(gate.unconfirmed, 'part')}",
+                what=f"Gate {gate.name} did not confirm {many(max(gate.unconfirmed, 1), 'part')}",
                 why="It was told to reject them; no sensor saw them go. They may lie among the good ones.",
                 do="Look for them behind the gate, then check the gate and its sensor.")  # fmt: skip
         for code, (what, why, do) in _OF_GATES.items():

@@ -1,11 +1,11 @@
 """The audit log: who changed what, when, from what to what, and why (domain.md §9.3). Append-only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, or_, select
 
 from core.tables import audit_log
 
@@ -36,3 +36,25 @@ def write(connection: Connection, change: Change) -> None:
             reason=change.reason,
         )
     )
+
+
+def write_once(connection: Connection, change: Change, *, key: str) -> bool:
+    """Append an entry that may come again; False when the one with this key is there. Writers of such take turns."""
+    t = audit_log.c
+    same = select(t.new).where(t.at == change.at, t.action == change.action, t.subject == change.subject)
+    if any(new and new.get("key") == key for new in connection.scalars(same)):
+        return False
+    write(connection, replace(change, new={**(change.new or {}), "key": key}))
+    return True
+
+
+def since(connection: Connection, start: datetime | None, *, about: str = "", most: int = 200) -> list[Change]:
+    """The newest entries, newest first; `about`: only those with this in action, subject or name."""
+    t = audit_log.c
+    wanted = select(t.at, t.who, t.action, t.subject, t.old, t.new, t.reason)
+    if start:
+        wanted = wanted.where(t.at >= start)
+    if about:
+        named = (column.contains(about, autoescape=True) for column in (t.action, t.subject, t.who))
+        wanted = wanted.where(or_(*named))
+    return [Change(**row._mapping) for row in connection.execute(wanted.order_by(t.at.desc(), t.id.desc()).limit(most))]  # noqa: SLF001 - public, documented

@@ -1,28 +1,23 @@
-"""Where the gates sent each part, as their newest word says, and how many, by minute; and what is wrong with a gate.
+"""Where the gates sent each part, as their newest word says, and how many, by minute.
 
 A gate tells of a part once, at least once delivered: what is there stays, unless a newer word of the same part comes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
 from core.account_tables import route_frames, route_minutes, routes
-from core.alarms import Kind
-from core.alert_tables import alerts
 from core.database import add_up, insert_new
-from core.gate_messages import GateStands
 from core.messages import FrameId, PartRouted, RouteId
-from core.records import alerts as alert_records
 from core.records import dropped_counts
 from core.times import minute_of, utc_of
 from core.verdicts import PhysicalRoute
 
 LATELY = timedelta(hours=1)
-_STANDS = "gate "  # the marks that keep how a gate stands
 _SAME = ("station", "product", "part_id", "lot", "trigger_seq", "verdict", "reason", "detail", "action", "route",
          "bypass", "line_state", "flags", "alarms")  # fmt: skip
 
@@ -61,21 +56,9 @@ def where_to(connection: Connection, frame: FrameId) -> str | None:
     return found
 
 
-def stand(connection: Connection, told: GateStands) -> bool:
-    """Keep how a gate stands; False when that or something newer is there. Writers of such take turns."""
-    name = _STANDS + told.gate
-    found = alert_records.all_marks(connection, name).get(name)
-    if found:
-        former = GateStands.model_validate_json(found[1])
-        if (former.session, former.number) >= (told.session, told.number):
-            return False
-    alert_records.mark(connection, name, now=utc_of(told.at), detail=told.model_dump_json())
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class GateWord:
-    """What a gate said last. `unconfirmed`: parts lately that it commanded and no sensor saw."""
+    """What a gate said with its newest part. `unconfirmed`: parts since then that it commanded and no sensor saw."""
 
     gate: str
     routed_at: datetime
@@ -84,32 +67,7 @@ class GateWord:
 
 
 def gates(connection: Connection, *, since: datetime) -> list[GateWord]:
-    """What is wrong with each gate, by its newest word, by name.
-
-    A word counts until a newer one comes, however long the line stands. Of a gate that has said nothing since then, what a
-    person acknowledged after its word is left out; a bypass only when its time is up too.
-    """
-    words = {word.gate: word for word in _with_parts(connection, since)}
-    for name, (at, detail) in alert_records.all_marks(connection, _STANDS).items():
-        gate = name.removeprefix(_STANDS)
-        told = words.get(gate, GateWord(gate, at, (), 0))
-        if at < told.routed_at:
-            continue
-        said = GateStands.model_validate_json(detail)
-        seen = _acknowledged(connection, gate, after=at) if told.routed_at < since else set[str]()
-        if said.bypass_until and utc_of(said.bypass_until) >= since:
-            seen -= {Kind.BYPASS_ACTIVE}
-        words[gate] = replace(told, routed_at=at, alarms=tuple(kind for kind in said.alarms if kind not in seen))
-    return [words[gate] for gate in sorted(words)]
-
-
-def _acknowledged(connection: Connection, gate: str, *, after: datetime) -> set[str]:
-    """The kinds of a gate's alerts that a person acknowledged after its word."""
-    t = alerts.c
-    return set(connection.scalars(select(t.kind).where(t.subject == gate, t.acknowledged_at > after)))
-
-
-def _with_parts(connection: Connection, since: datetime) -> list[GateWord]:
+    """The gates that parts came to since then, by name."""
     t = routes.c
     lost = func.count().filter(t.route == str(PhysicalRoute.UNCONFIRMED)).label("lost")
     newest = select(t.gate, lost, func.max(t.routed_at).label("at")).where(t.triggered_at >= since).group_by(t.gate)

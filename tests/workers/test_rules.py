@@ -228,6 +228,11 @@ def test_a_reject_that_no_sensor_saw() -> None:
     assert (cause.kind, cause.subject) == (Kind.GATE_UNCONFIRMED, "g1")
 
 
+def test_a_reject_that_no_sensor_saw_stays_while_the_gate_says_so() -> None:
+    cause = only(facts(gates=(GateTold(name="g1", alarms=("GATE_UNCONFIRMED",)),)))
+    assert (cause.kind, cause.what) == (Kind.GATE_UNCONFIRMED, "Gate g1 did not confirm 1 part")
+
+
 def test_what_a_gate_told_is_raised_by_its_code_and_what_the_watch_sees_itself_is_not() -> None:
     gate = GateTold(name="g1", alarms=("BIN_FULL", "CHALLENGE_DUE", "NO_VERDICT_RATE", "A_NEW_ONE"))
     found = causes(facts(gates=(gate,)))

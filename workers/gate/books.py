@@ -1,4 +1,4 @@
-"""Tells the books: PartRouted messages to topic `routes` of the broker, which may be away for as long as it likes."""
+"""Tells the books by topic `routes` of the broker, which may be away for as long as it likes."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from workers.gate.journal import BOOKS, Entry
 
 
 class Books:
-    """The broker's topic `routes`, opened when there is something to tell; alarms are left to the watch."""
+    """The broker's topic `routes`, opened when there is something to tell; of alarms the books get the whole state."""
 
     name = BOOKS
 
@@ -21,7 +21,7 @@ class Books:
 
     def deliver(self, entry: Entry) -> None:
         """Return when the broker has it. Raises StoreUnavailable."""
-        if entry.kind != "route":
+        if entry.kind == "alarm":
             return
         try:
             producer = self._producer or self._connect()

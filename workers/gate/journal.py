@@ -37,7 +37,11 @@ CREATE TABLE IF NOT EXISTS orders (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something to tell: `route` with a PartRouted, or `alarm`. `key` is the same however often it is told."""
+    """Something to tell; `key` is the same however often it is told.
+
+    kind: `route` with a PartRouted; `alarm`, for listeners; `order` with a GateOrdered and `state` with a GateStands,
+    for the books.
+    """
 
     id: int
     kind: str
@@ -90,9 +94,9 @@ class Journal(AbstractContextManager["Journal"]):
         self._add("route", f"{gate}-{session}-{number}", body, (views, part_id))
         self._raw.execute("DELETE FROM under_way WHERE session = ? AND number = ?", (session, number))
 
-    def alarm(self, key: str, body: bytes) -> None:
-        """Note an alarm that came or went, to be told."""
-        self._add("alarm", key, body, (0, ""))
+    def note(self, kind: str, key: str, body: bytes) -> None:
+        """Note what is no route, to be told; the second time it changes nothing."""
+        self._add(kind, key, body, (0, ""))
 
     def owed(self, views: int, *, most: int = KEPT) -> list[str]:
         """Ids among the newest parts for which fewer than `views` pictures had come: theirs may still come."""
@@ -125,6 +129,11 @@ class Journal(AbstractContextManager["Journal"]):
         with self._translated():
             row = (time.time_ns(), json.dumps(body))
             return int(self._raw.execute("INSERT INTO orders VALUES (NULL, ?, ?, 0)", row).lastrowid or 0)
+
+    def has_orders(self) -> bool:
+        """Whether there are orders that nobody took yet."""
+        with self._translated():
+            return self._raw.execute("SELECT 1 FROM orders WHERE taken = 0 LIMIT 1").fetchone() is not None
 
     def take_orders(self) -> list[dict[str, Any]]:
         """Orders that nobody took yet, each once."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.errors import StoreUnavailable
+from core.gate_messages import GateStands
 from core.messages import PartRouted
 from workers.gate import records
 from workers.gate.journal import KEPT, Journal
@@ -33,6 +34,7 @@ class Ledger:
         self._journal, self._run = journal, run
         self._waiting: list[PartRouted] = []
         self._told: dict[str, str] = {}  # alarms, as they were last told
+        self._bypass_until: int | None = None  # as it was last told; None: nothing was told yet
         self._number = 0
         self.trouble = ""
 
@@ -87,23 +89,30 @@ class Ledger:
         if not self._waiting:
             self.trouble = ""
 
-    def tell_alarms(self, alarms: Mapping[str, str], severities: Mapping[str, str], at: int) -> list[str]:
-        """Note which alarms came and went, to be told; those that came. `at` ns UTC."""
+    def tell_alarms(
+        self, alarms: Mapping[str, str], severities: Mapping[str, str], at: int, *, bypass_until: int
+    ) -> list[str]:
+        """Note which alarms came and went, to be told, and all that there are; those that came. Times ns UTC."""
         came = [kind for kind in alarms if kind not in self._told]
         went = [kind for kind in self._told if kind not in alarms]
-        if not came and not went:
+        if not came and not went and bypass_until == self._bypass_until:
             return []
+        number = self._number + len(came) + len(went) + 1
+        run = self._run
+        stands = GateStands(gate=run.gate.name, session=run.session, number=number, at=at, alarms=dict(alarms),
+                            bypass_until=bypass_until)  # fmt: skip
         try:
             with self._journal.writing():
                 for place, kind in enumerate([*came, *went], self._number + 1):
                     key = f"{self._run.gate.name}-{self._run.session}-alarm-{place}"
                     severity = severities.get(kind, "")
-                    self._journal.alarm(key, records.alarm(key, kind, severity, detail=alarms.get(kind), at=at))
+                    body = records.alarm(key, kind, severity, detail=alarms.get(kind), at=at)
+                    self._journal.note("alarm", key, body)
+                self._journal.note(stands.kind, stands.key, stands.model_dump_json().encode())
         except StoreUnavailable as problem:
             self._fail(problem)
             return []
-        self._number += len(came) + len(went)
-        self._told = dict(alarms)
+        self._number, self._told, self._bypass_until = number, dict(alarms), bypass_until
         return came
 
     def tidy(self) -> None:

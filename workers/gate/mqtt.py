@@ -18,7 +18,7 @@ from core.errors import StoreUnavailable
 from core.gates import Gate
 from core.verdicts import LineState
 from workers.gate.journal import Entry
-from workers.gate.telling import place, told_of
+from workers.gate.telling import TOLD, place, told_of
 
 SECONDS = 5.0
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -59,6 +59,8 @@ class Mqtt:
 
     def deliver(self, entry: Entry) -> None:
         """Return when the broker has it. Raises StoreUnavailable."""
+        if entry.kind not in TOLD:
+            return
         if not self._client.is_connected():  # the client would queue it without bound
             raise StoreUnavailable(f"MQTT broker {self._where} is not connected")
         kind = "verdict" if entry.kind == "route" else "alarm"

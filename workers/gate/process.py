@@ -18,6 +18,7 @@ from core.verdicts import LineState, MachineVerdict, NoVerdictReason, PhysicalRo
 from workers.gate import records
 from workers.gate.andon import WINDOW, Andon, Sensors
 from workers.gate.belt import Ruler
+from workers.gate.diary import Diary
 from workers.gate.events import (
     RESULT_CODES,
     Acknowledged,
@@ -33,7 +34,7 @@ from workers.gate.events import (
 from workers.gate.image import Image
 from workers.gate.journal import Journal
 from workers.gate.ledger import Ledger
-from workers.gate.orders import obey
+from workers.gate.orders import RESET, obey
 from workers.gate.permission import Permission
 from workers.gate.records import Run, Standing
 from workers.gate.report import Report
@@ -93,6 +94,7 @@ class GateLoop:
         self._session = self._begin_session()
         self._ledger = Ledger(journal, Run(gate, self._session))
         earlier = self._ledger.take_up()
+        self._diary = Diary(journal, Run(gate, self._session), around.utc)
         self._tracker = Tracker(
             rules_of(gate, around.cameras_m), self._permission, last=earlier.last, owed=earlier.owed,
             newest=earlier.newest,
@@ -103,6 +105,7 @@ class GateLoop:
         self._changed: set[int] = set()  # told as a reject, against the decision: the journal could not note it
         self._counters = Counters()
         self._latencies: deque[float] = deque(maxlen=WINDOW)
+        self._bypass_until = "", 0  # a bypass, and its end in ns UTC
         self._look_at = self._tidy_at = 0
 
     def run(self, stop: Stop, turned: Callable[[], None] = lambda: None) -> None:
@@ -119,9 +122,9 @@ class GateLoop:
         effects += self._tracker.tick(now)
         effects += self._watch_encoder(now)
         self._carry_out(effects, now)
+        self._watch(now)
         if now >= self._look_at:
             self._look(now)
-        self._watch(now)
         self._image.beat()
 
     def report(self, now: int) -> Report:
@@ -242,6 +245,7 @@ class GateLoop:
         is_silent = silent is None or silent > self._gate.plc_silent_ms * 1e6
         self._permission.fault("plc", "the PLC's heartbeat does not change" if is_silent else "")
         if self._sensors.key_switch and not before.key_switch:
+            self._diary.note(RESET, who="the key switch", why="somebody turned it at the gate")
             self._reset("the key switch")
         self._andon.look(now, self._sensors, self._permission, deaf=self._deaf)
         ms = self._latencies or (0.0,)
@@ -273,9 +277,14 @@ class GateLoop:
         if dead := self._around.dead():
             raise RuntimeError(f"the gate cannot work any more, these threads have ended: {', '.join(dead)}")
         self._take_orders(now)
+        self._diary.look(self._permission, now)
         alarms = self._andon.alarms
         severities = {kind: self._andon.severity(kind) for kind in alarms}
-        for kind in self._ledger.tell_alarms(alarms, severities, self._around.utc()):
+        utc, bypass = self._around.utc(), self._permission.bypass(now)
+        if bypass and bypass.id != self._bypass_until[0]:  # once: two clocks never differ by the same twice
+            self._bypass_until = bypass.id, utc + bypass.until - now
+        until = self._bypass_until[1] if bypass else 0
+        for kind in self._ledger.tell_alarms(alarms, severities, utc, bypass_until=until):
             log.warning("%s: %s", kind, alarms[kind])
         if now >= self._tidy_at:
             self._tidy_at = now + TIDY_NS
@@ -288,7 +297,7 @@ class GateLoop:
 
     def _take_orders(self, now: int) -> None:
         try:
-            orders = self._journal.take_orders()
+            orders = self._diary.take_orders()
         except StoreUnavailable:
             return  # the ledger finds out too, and says so
         for order in orders:

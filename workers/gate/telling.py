@@ -8,6 +8,8 @@ from core.messages import PartRouted
 from core.times import utc_of
 from workers.gate.journal import Entry
 
+TOLD = {"route", "alarm"}  # kinds of entries; orders and states are for the books
+
 
 def place(gate: Gate) -> dict[str, str]:
     """Where on the plant the gate stands (ISA-95)."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from core.errors import NotAllowed, StoreUnavailable
 from core.gates import Gate
 from workers.gate.journal import Entry
-from workers.gate.telling import told_of
+from workers.gate.telling import TOLD, told_of
 
 SECONDS = 5.0
 REFUSED = {400, 410, 413, 415, 422}  # this very message will never be taken
@@ -36,6 +36,8 @@ class Webhook:
 
     def deliver(self, entry: Entry) -> None:
         """Return when the address has answered 2xx. Raises StoreUnavailable or NotAllowed."""
+        if entry.kind not in TOLD:
+            return
         body = json.dumps(told_of(self._gate, entry), separators=(",", ":")).encode()
         headers = {
             "Content-Type": "application/json",

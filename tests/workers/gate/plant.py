@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from core.gate_messages import GateOrdered, GateStands, read
 from core.gates import Gate
 from core.messages import FrameInspected, PartRouted
 from workers.gate.events import Heard, Listening
@@ -94,6 +95,18 @@ class Plant:
         """What the books are told, in order."""
         entries = self.journal.waiting(BOOKS, most=10_000)
         return [PartRouted.from_json(entry.body) for entry in entries if entry.kind == "route"]
+
+    def words(self) -> list[GateOrdered | GateStands]:
+        """What else the books are told, in order."""
+        entries = self.journal.waiting(BOOKS, most=10_000)
+        found = [read(entry.body) for entry in entries if entry.kind in {"order", "state"}]
+        return [word for word in found if not isinstance(word, PartRouted)]
+
+    def orders(self) -> list[GateOrdered]:
+        return [word for word in self.words() if isinstance(word, GateOrdered)]
+
+    def states(self) -> list[GateStands]:
+        return [word for word in self.words() if isinstance(word, GateStands)]
 
     def route_of(self, seq: int) -> str:
         return next(f"{part.route} {part.reason}".strip() for part in self.routes() if part.trigger_seq == seq)

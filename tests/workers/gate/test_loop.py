@@ -217,8 +217,8 @@ def test_alarms_are_told_when_they_come_and_when_they_go(path: Path) -> None:
     plant.pass_time(500)
     plant.write(Coil.LOW_AIR, on=False)
     plant.pass_time(500)
-    told_of = [entry for entry in plant.journal.waiting("books", most=100) if b"LOW_AIR" in entry.body]
-    assert [entry.kind for entry in told_of] == ["alarm", "alarm"]
+    entries = plant.journal.waiting("books", most=100)
+    told_of = [entry for entry in entries if b"LOW_AIR" in entry.body and entry.kind == "alarm"]
     assert [b'"is_active": true' in entry.body for entry in told_of] == [True, False]
     assert len({entry.key for entry in told_of}) == 2
 
