@@ -167,7 +167,11 @@ def test_an_archive_of_a_newer_format_asks_for_an_update(tmp_path: Path) -> None
         verify(repacked(archive(tmp_path / "a.tar.gz"), newer))
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b" + b"\0" * 40, gzip.compress(b"no tar" * 200)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", b"\x1f\x8b" + b"\0" * 40, gzip.compress(b"no tar" * 200)],
+    ids=["empty", "text", "damaged", "no tar"],
+)
 def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(content)
