@@ -1,7 +1,7 @@
 """The lower row of the Line page: the last rejects, and what needs a person."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard import figures, words
@@ -56,10 +56,13 @@ def attention(alerts: Sequence[Alert]) -> Html:
 
 
 def _alert(alert: Alert) -> Html:
+    return div("alert", shape(alert.tone, 18), *_said(alert, _acknowledge(alert) if alert.numbers else None))
+
+
+def _said(alert: Alert, act: Html | None = None) -> tuple[Html | None, ...]:
     age = None if alert.seconds is None else span("muted", figures.clock(alert.seconds))
     code = span("faint code", alert.code) if alert.code else None
-    said = div("grow", tag("b", alert.what), div("muted", alert.means, title=alert.means), code)
-    return div("alert", shape(alert.tone, 18), said, _acknowledge(alert) if alert.numbers else None, age)
+    return div("grow", tag("b", alert.what), div("muted", alert.means, title=alert.means), code), act, age
 
 
 def _acknowledge(alert: Alert) -> Html:
@@ -68,8 +71,8 @@ def _acknowledge(alert: Alert) -> Html:
 
 
 def asked_about(alerts: Sequence[Alert]) -> Html:
-    """The alerts that somebody is about to acknowledge."""
-    return div("fl", *(_alert(replace(alert, numbers=())) for alert in alerts))
+    """The alerts that somebody is about to acknowledge, without their shapes: Streamlit lets no drawing through."""
+    return div("fl", *(div("alert", *_said(alert)) for alert in alerts))
 
 
 def held_part(frame: Frame, now: datetime) -> Html:
