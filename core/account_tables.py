@@ -101,6 +101,7 @@ replays = Table(  # append-only: the verdict that a replayed dead letter replace
     Column("new_reason", Text, nullable=False),
     CheckConstraint("old_verdict IN ('INVALID','NO_VERDICT')", name="only_what_was_not_judged"),
     Index("replays_frame", "camera", "session", "seq"),
+    Index("replays_time", "captured_at"),
 )
 
 dropped_counts = Table(  # what retention has dropped beside verdict rows, as far as the books still count it

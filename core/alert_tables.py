@@ -24,6 +24,7 @@ alerts = Table(  # one row from the moment a cause is seen until it has gone
     Column("note", Text, nullable=False),  # of whoever acknowledged it
     CheckConstraint("severity IN ('red','amber','white')", name="severity"),
     Index("alerts_time", "raised_at"),
+    Index("alerts_closed", "closed_at"),
     # Raised once: one open row for one cause, by the database itself.
     Index(
         "alerts_open",

@@ -234,6 +234,7 @@ rejected_frames = Table(  # keyed by place, time and content: a new or wiped log
     Column("checksum", Text, primary_key=True),  # SHA-256 of key, headers and value; "" in rows of revision 0003
     Column("rejected_at", UtcDateTime, nullable=False),
     Column("detail", Text, nullable=False),
+    Index("rejected_frames_time", "rejected_at"),
 )
 
 sessions = Table(  # the capture side's own books, by the newest report

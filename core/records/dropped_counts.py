@@ -55,10 +55,11 @@ def of_session(connection: Connection, camera: str, session: int) -> tuple[int, 
     return found.get(Count.TRIGGERED, 0), found.get(Count.CAPTURED, 0)
 
 
-def minutes_before(connection: Connection, cameras: Collection[str]) -> dict[tuple[str, int], datetime]:
-    """By camera and session, the time before which its own minutes may have been dropped."""
+def minutes_before(connection: Connection, sessions: Collection[tuple[str, int]]) -> dict[tuple[str, int], datetime]:
+    """By camera and session, the time before which its own minutes were dropped; some not asked for are among them."""
     t = dropped_counts.c
-    mine = [t.what == str(Count.TRIGGERED), t.subject.in_(sorted(cameras))]
+    cameras, numbers = ({key[place] for key in sessions} for place in (0, 1))
+    mine = [t.what == str(Count.TRIGGERED), t.subject.in_(cameras), t.session.in_(numbers)]
     found = connection.execute(select(t.subject, t.session, t.before).where(*mine))
     return {(row.subject, row.session): row.before for row in found}
 

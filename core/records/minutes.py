@@ -97,7 +97,7 @@ def count(connection: Connection, reports: Iterable[CameraReported]) -> None:
             key = (told.camera, told.session, minute_of(utc_of(start)))
             old = most.get(key, (0, 0))
             most[key] = (max(old[0], triggered), max(old[1], captured))
-    gone = dropped_counts.minutes_before(connection, {camera for camera, _, _ in most})
+    gone = dropped_counts.minutes_before(connection, {key[:2] for key in most})
     most = {key: told for key, told in most.items() if key[:2] not in gone or key[2] >= gone[key[:2]]}
     names = ("camera", "session", "minute")
     t = capture_minutes.c

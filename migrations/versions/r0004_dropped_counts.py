@@ -28,10 +28,15 @@ def upgrade() -> None:
     columns = f"{PLACE}, {REST}"
     op.execute(f"INSERT INTO rejected_frames ({columns}, checksum) SELECT {columns}, '' FROM set_aside")  # noqa: S608
     op.drop_table("set_aside")
+    op.create_index("rejected_frames_time", "rejected_frames", ["rejected_at"])
+    op.create_index("alerts_closed", "alerts", ["closed_at"])
+    op.create_index("replays_time", "replays", ["captured_at"])
 
 
 def downgrade() -> None:
     """Of rows that then share a place, all but the first go below 0: none is lost, and the books count as many."""
+    op.drop_index("replays_time", "replays")
+    op.drop_index("alerts_closed", "alerts")
     _set_aside()
     _rejected_frames(key=())
     twin = f"row_number() OVER (PARTITION BY {PLACE} ORDER BY rejected_at, checksum)"

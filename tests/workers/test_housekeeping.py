@@ -31,7 +31,7 @@ from tests.servers import s3_of
 from tests.workers.bench import Bench, frame
 from workers.housekeeping import Duty, Housekeeper, duties, lives
 from workers.signs import Signs
-from workers.space import PICTURES
+from workers.space import PICTURES, fullness
 
 NOON = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 LIVES = [
@@ -135,6 +135,19 @@ def test_what_an_s3_store_holds_is_told_to_the_watch(bench: Bench, servers: Serv
     with bench.database.reading() as connection:
         assert all_marks(connection, PICTURES) == {PICTURES: (NOON, "1")}
     assert [key.partition("/")[0] for key in store.keys()] == ["frame"]  # noqa: SIM118 - no mapping
+
+
+def test_an_s3_store_that_only_evidence_fills_becomes_an_alert(bench: Bench, servers: Services) -> None:
+    store = S3Blobs(s3_of(servers))
+    for hours in (1, 2, 3):
+        put(store, Kind.FRAME, timedelta(hours=hours))
+    settings = Settings(data=bench.folder, blobs=s3_of(servers, most_bytes=2))
+    Housekeeper(duties(bench.broker, bench.database, store, settings, now=lambda: NOON)).step()
+    with bench.database.reading() as connection:
+        ((_, counted),) = all_marks(connection, PICTURES).values()
+    (cause,) = [pressure.cause() for pressure in fullness(settings, counted) if pressure.place == "the picture store"]
+    assert cause is not None
+    assert (cause.kind, cause.subject, cause.detail["used"]) == (Alarm.DISK_95, "the picture store", 3)
 
 
 def test_of_a_disk_nothing_is_told_that_all_can_see(bench: Bench) -> None:

@@ -268,7 +268,11 @@ def test_a_row_that_a_writer_holds_is_left_for_the_next_time_and_holds_up_nothin
         assert drop_minutes(database, for_days(minutes=1), now=NOON + 5 * DAY) == 1
 
 
-@pytest.mark.parametrize("old", [*retention.MINUTES, retention.ROUTES], ids=lambda old: str(old.table.name))
+@pytest.mark.parametrize(
+    "old",
+    [*retention.MINUTES, retention.ROUTES, retention.REPLAYS, retention.REJECTED, retention.ALERTS],
+    ids=lambda old: str(old.table.name),
+)
 def test_what_is_past_its_time_is_found_by_an_index(database: Database, old: retention.Old) -> None:
     named = {index.name for index in old.table.indexes if next(iter(index.columns)).name == old.time.name}
     assert named
