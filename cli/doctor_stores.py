@@ -120,6 +120,6 @@ def of_live(settings: Settings) -> list[Finding]:
 def _live(settings: Settings, shown: str) -> Finding:
     with open_live(settings) as live:
         if live.models_version() is None:
-            advice = "the pages read the database meanwhile; start Redis, or check FLAWLINE_LIVE__URL"
+            advice = "the pages read the database meanwhile; start Redis, or check FLAWLINE_LIVE__URL and its password"
             return Finding("note", f"{shown} does not answer", advice)
     return Finding("ok", f"{shown} answers")
