@@ -291,7 +291,7 @@ def test_gaps_are_found_by_counting_over_an_index_in_the_partitions_since_the_se
         book = only(books(connection, now=SOON, since=NOON))
     assert book.gaps == (Gap(313, 313), Gap(700, 700))
     parts = {name for plan in found for name in plan.tables if name.startswith("inspections_2")}
-    assert parts <= {"inspections_20261123", "inspections_20261124", "inspections_20261125"}
+    assert all(name >= "inspections_20261123" for name in parts)  # later ones may be left by other tests
     assert all(plan.indexes for plan in found if "inspections" in plan.tables or plan.tables & parts)
     assert len(found) < 60  # each gap by halving the numbers
 
