@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from core.disk import write_whole
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -33,9 +35,7 @@ def write_json(values: Mapping[str, Any], target: Path | None) -> None:
         out.file.write(text)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(target.name + ".partial")
-    scratch.write_text(text)
-    scratch.replace(target)
+    write_whole(target, text.encode(), durable=False)
 
 
 def _plain(value: Any) -> Any:

@@ -13,13 +13,13 @@ from dashboard.drawing.lists import asked_about
 from dashboard.drawing.notes import trouble
 from dashboard.reviewer import reviewer
 
-_ASKED, _NOTE, _TOLD = "alerts-asked", "alerts-note", "alerts-told"
+_ASKED, _NOTE, _TOLD, _REFUSED = "alerts-asked", "alerts-note", "alerts-told", "alerts-refused"
 _LONGEST = 200
 _LARGEST = 1 << 63
 
 
 def ask(message: object) -> None:
-    """What the wall sent: a person wants to acknowledge alerts; the next run of the page asks for a note."""
+    """What the wall sent: a person wants to acknowledge alerts; the page asks for a note until it is told or left."""
     numbers: Any = message.get("alerts") if isinstance(message, dict) else None
     if isinstance(numbers, list):
         st.session_state[_ASKED] = [n for n in numbers if isinstance(n, int) and 0 < n < _LARGEST]
@@ -29,11 +29,15 @@ def dialog() -> None:
     """Ask for the note where a person wants to acknowledge something; tell once what came of the last time."""
     if told := st.session_state.pop(_TOLD, ""):
         st.toast(told)
-    if asked := st.session_state.pop(_ASKED, None):
+    if asked := st.session_state.get(_ASKED):  # whatever runs the page again, the question stays
         _dialog(asked)
 
 
-@st.dialog(words.ACKNOWLEDGE)
+def _leave() -> None:
+    st.session_state.pop(_ASKED, None)
+
+
+@st.dialog(words.ACKNOWLEDGE, on_dismiss=_leave)
 def _dialog(numbers: Sequence[int]) -> None:
     if _TOLD in st.session_state:
         st.rerun()  # of the whole page, which closes this and tells
@@ -46,6 +50,8 @@ def _dialog(numbers: Sequence[int]) -> None:
         return
     waiting = [alert for alert in found if alert.closed_at is None and alert.acknowledged_at is None]
     st.html(asked_about([shown for alert in found for shown in alerts.standing([alert], now)]))
+    if refused := st.session_state.pop(_REFUSED, ""):
+        st.error(refused)  # and the note is still there for another try
     if not waiting:
         st.write(words.NONE_TO_ACKNOWLEDGE)
         return
@@ -68,5 +74,8 @@ def _acknowledge(numbers: Sequence[int]) -> None:
                     refused.append(str(problem))
     except FlawlineError as problem:
         refused = [str(problem)]
-    told = words.REFUSED.format(problem="; ".join(refused)) if refused else words.ACKNOWLEDGED.format(who=reviewer())
-    st.session_state[_TOLD] = told
+    if refused:
+        st.session_state[_REFUSED] = words.REFUSED.format(problem="; ".join(refused))
+    else:
+        st.session_state[_TOLD] = words.ACKNOWLEDGED.format(who=reviewer())
+        _leave()

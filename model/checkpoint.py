@@ -6,7 +6,6 @@ are the whole random state. Read with weights_only: a checkpoint is data, never 
 """
 
 import io
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import torch
 
+from model.files import write_whole
 from model.steps import Classroom
 
 FORMAT = 1
@@ -49,15 +49,7 @@ def save_checkpoint(path: Path, room: Classroom, place: Place) -> None:
     }
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with scratch.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    write_whole(path, buffer.getbuffer())
 
 
 def load_checkpoint(path: Path, room: Classroom, fingerprint: str) -> Place:

@@ -6,7 +6,6 @@ notices a short file but not a changed one.
 
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from model.backbones import build_encoder
 from model.errors import ModelFileInvalid
+from model.files import write_whole
 from model.fusion import Second, Units
 from model.inspection_network import is_finite
 from model.manifest import Manifest
@@ -91,16 +91,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], manifest: Manifest) -> str:
     words = manifest.model_dump_json()
     head = {MARK: str(FORMAT), "manifest": words, "digest": _digest(words, tensors)}
     data = save_tensors(dict(tensors), metadata=head)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with scratch.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-    _flush_folder(path.parent)
+    write_whole(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -180,15 +171,6 @@ def _digest(words: str, tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the new name survive a power cut as well."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _broken(path: Path, why: str) -> ModelFileInvalid:

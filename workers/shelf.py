@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from core.blobs.protocol import BlobStore
 from core.database import Database
+from core.disk import write_whole
 from core.errors import BlobMissing, ModelUnusable, StoreUnavailable
 from core.live import Live, NoLive
 from core.metrics import Metrics
@@ -174,11 +175,9 @@ def fetch(blobs: BlobStore, row: ModelRow, path: Path) -> None:
     if path.exists():
         return
     data = blobs.get(row.blob)
-    scratch = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(data)
-        scratch.replace(path)
+        write_whole(path, data)
     except OSError as problem:
         raise StoreUnavailable(f"{path}: the model file cannot be written here ({problem.strerror})") from problem
 

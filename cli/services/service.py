@@ -86,8 +86,11 @@ class Service(ABC):
             self._gone(pid, STOP_WITHIN)
 
     def freeze(self) -> None:
-        """Let it hold its connections and answer nothing, until `thaw`."""
-        self._signal(signal.SIGSTOP)
+        """Let it hold its connections and answer nothing, until `thaw`; all of its threads stand when this returns."""
+        pid = self._signal(signal.SIGSTOP)
+        limit = time.monotonic() + STOP_WITHIN
+        while pid is not None and not _stands(pid) and time.monotonic() < limit:
+            time.sleep(0.01)
 
     def thaw(self) -> None:
         """Let it go on after `freeze`."""
@@ -116,17 +119,18 @@ class Service(ABC):
         self._pid_file.write_text(f"{process.pid} {_started(process.pid)}")
         _children[process.pid] = process
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> int | None:
         pid = self.pid()
         if pid is not None:
             os.kill(pid, number)
+        return pid
 
     def _gone(self, pid: int, seconds: float) -> bool:
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
-            if pid in _children and _children[pid].poll() is not None:
-                del _children[pid]
             if self.pid() != pid:
+                if pid in _children:
+                    _children.pop(pid).poll()  # it is a zombie until its parent has asked
                 return True
             time.sleep(0.02)
         return False
@@ -170,6 +174,12 @@ def find_program(name: str, *folders: str, package: str) -> str:
     if found is None:
         raise SettingsInvalid(f"no program {name!r} here; `scripts/services up` installs it (Debian: {package})")
     return found
+
+
+def _stands(pid: int) -> bool:
+    """Whether all threads of a process have been stopped."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(task.read_text().rsplit(")", 1)[1].split()[0] == "T" for task in tasks)
 
 
 def _started(pid: int) -> str:

@@ -1,7 +1,6 @@
 """Blobs as files below one folder of a local disk."""
 
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -9,10 +8,9 @@ from pathlib import Path
 
 from core.blobs.keys import check_key
 from core.blobs.protocol import Disk, Item
-from core.disk import flush_folder
+from core.disk import SCRATCH, flush_folder, write_whole
 from core.errors import BlobMissing, StoreUnavailable
 
-_SCRATCH = ".part-"  # no part of a key begins with a dot, so a file half written is never served
 _TRIES = 5
 
 
@@ -29,7 +27,7 @@ class FileBlobs:
             for trial in range(1, _TRIES + 1):
                 try:
                     _make_folder(path.parent)
-                    _write(path, data, durable=durable)
+                    write_whole(path, data, durable=durable)
                     return
                 except FileNotFoundError as problem:  # retention took the folder, still empty, from under our feet
                     if trial == _TRIES:
@@ -95,7 +93,7 @@ class FileBlobs:
         with _translated(prefix):
             for path in _files(self._root / check_key(prefix)):
                 with suppress(FileNotFoundError):  # its put has just ended
-                    if path.name.startswith(_SCRATCH) and path.stat().st_mtime < before.timestamp():
+                    if path.name.startswith(SCRATCH) and path.stat().st_mtime < before.timestamp():
                         path.unlink()
                         removed += 1
         return removed
@@ -141,23 +139,6 @@ def _translated(key: str) -> Iterator[None]:
         raise BlobMissing(f"blob {key!r} went while it was read: {problem}") from problem
     except OSError as problem:
         raise StoreUnavailable(f"blob {key!r}: {problem}; check the disk's space, state and permissions") from problem
-
-
-def _write(path: Path, data: bytes, *, durable: bool) -> None:
-    scratch = path.with_name(f"{_SCRATCH}{uuid.uuid4().hex}")
-    try:
-        with scratch.open("xb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        scratch.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        raise
-    if durable:
-        flush_folder(path.parent)
 
 
 def _make_folder(folder: Path) -> None:

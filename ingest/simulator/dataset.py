@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from core.disk import write_whole
 from core.errors import SourceUnavailable
 from ingest.simulator.parts import Picture
 from ingest.simulator.simulator import Simulator
@@ -68,11 +69,9 @@ def _write(path: Path, picture: Picture) -> None:
     _, data = cv2.imencode(
         ".png", picture[:, :, ::-1] if picture.ndim == 3 else picture, [cv2.IMWRITE_PNG_COMPRESSION, 1]
     )
-    aside = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(data.tobytes())
-        aside.replace(path)
+        write_whole(path, data.tobytes(), durable=False)
     except OSError as problem:
         raise SourceUnavailable(
             f"{path}: the picture could not be written ({problem.strerror}); free some space or choose another folder"

@@ -125,6 +125,9 @@ def test_an_alert_is_acknowledged_on_the_wall_with_name_and_note(
         alert.get_by_role("button", name="Acknowledge").click(timeout=PATIENT)
         asked = page.get_by_role("dialog")
         expect(asked).to_contain_text(bypass.what, timeout=PATIENT)
+        page.keyboard.press("Escape")
+        expect(asked).to_be_hidden(timeout=PATIENT)  # and nothing is acknowledged by that
+        alert.get_by_role("button", name="Acknowledge").click(timeout=PATIENT)
         asked.get_by_role("textbox").fill("the time server is away: opened a ticket")
         page.wait_for_timeout(700)
         watched.shoot(f"acknowledge-{scheme}")

@@ -119,25 +119,41 @@ def test_alerts_told_as_one_are_acknowledged_together_and_one_that_closed_holds_
     with fresh.database.writing() as connection:
         alerts.acknowledge(connection, 2, who="Ben", note="", now=NOON)
         connection.execute(text("UPDATE alerts SET closed_at = raised_at WHERE id = 3"))
-    calm(page.button(key="alerts-sure").click().run())
+    assert not page.button(key="alerts-sure").click().run().exception
     assert acknowledged(fresh) == [("A. Reviewer", "CAMERA_LOST a", ""), ("Ben", "CAMERA_LOST b", "")]
-    (toast,) = page.toast
-    assert "alert 2 (CAMERA_LOST) was acknowledged by Ben before; alert 3 (CAMERA_LOST) has closed" in toast.value
+    (refused,) = page.error
+    assert "alert 2 (CAMERA_LOST) was acknowledged by Ben before; alert 3 (CAMERA_LOST) has closed" in refused.value
+    assert words.NONE_TO_ACKNOWLEDGE in [note.value for note in page.markdown]
 
 
-def test_without_the_database_nothing_is_acknowledged_and_that_is_told(fresh: Plant, at_home: Home) -> None:
+def test_the_question_stays_whatever_runs_the_page_again(fresh: Plant, at_home: Home) -> None:
     at_home.at(fresh.settings)
     lost(fresh, "a")
     page = asked([1])
+    page.text_input(key="alerts-note").set_value("cable ordered")
+    page.run()
+    calm(page.button(key="alerts-sure").click().run())
+    assert acknowledged(fresh) == [("A. Reviewer", "CAMERA_LOST a", "cable ordered")]
+    assert [toast.value for toast in page.toast] == [words.ACKNOWLEDGED.format(who="A. Reviewer")]
+    assert "alerts-sure" not in [button.key for button in page.run().button]
+
+
+def test_without_the_database_nothing_is_acknowledged_and_the_note_waits(fresh: Plant, at_home: Home) -> None:
+    at_home.at(fresh.settings)
+    lost(fresh, "a")
+    page = asked([1])
+    page.text_input(key="alerts-note").set_value("cable ordered")
     other = sqlite3.connect(fresh.settings.database_url.removeprefix("sqlite:///"), isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
         page.button(key="alerts-sure").click().run()
     finally:
         other.close()
-    calm(page)
-    assert [toast.value.partition(":")[0] for toast in page.toast] == ["Not stored"]
+    assert not page.exception
+    assert [refused.value.partition(":")[0] for refused in page.error] == ["Not stored"]
     assert acknowledged(fresh) == [(None, "CAMERA_LOST a", "")]
+    calm(page.button(key="alerts-sure").click().run())
+    assert acknowledged(fresh) == [("A. Reviewer", "CAMERA_LOST a", "cable ordered")]
 
 
 @pytest.mark.parametrize("message", [None, 7, {}, {"alerts": None}, {"alerts": ["1", -1, 1 << 70, 1.5]}])

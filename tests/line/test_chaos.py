@@ -13,7 +13,7 @@ from cli.chaos import SERVERS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 POINTS = ("inspect_after_poll", "inspect_after_blobs", "inspect_after_transaction", "inspect_after_publish")
-FRAMES = 800
+FRAMES = 1200
 
 
 def chaos(*arguments: str) -> "subprocess.CompletedProcess[str]":

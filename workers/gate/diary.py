@@ -26,7 +26,7 @@ class Diary:
         self._journal, self._run, self._utc = journal, run, utc
         self._number = 0
         self._waiting: list[GateOrdered] = []
-        self._expired, self._lost = False, ""
+        self._expired = self._is_lost = False
         self.note(START, who=run.gate.name, why="a start qualifies nobody and ends every bypass")
 
     def take_orders(self) -> list[dict[str, Any]]:
@@ -50,9 +50,9 @@ class Diary:
         expired, lost = permission.has_expired(now), permission.faults.get(BELT, "")
         if expired and not self._expired:
             self.note(BYPASS_END, who=me, why="its time was up")
-        if lost and lost != self._lost:
+        if lost and not self._is_lost:
             self.note(orders.DISQUALIFY, who=me, why=lost)
-        self._expired, self._lost = expired, lost
+        self._expired, self._is_lost = expired, bool(lost)
         self._flush()
 
     def note(self, action: str, *, who: str, why: str) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 from core.errors import StoreUnavailable
 
 MOST_ENTRIES = 1_000_000
-KEPT = 2_000  # entries that stay when everybody has them
+KEPT = 2_000  # routes that stay when everybody has them: by these the next run knows what is old
+KEPT_ENTRIES = 10 * KEPT  # and with them so much of all that was told
 BUSY_SECONDS = 0.2  # the gate waits no longer for another process's lock: then its PASSes are withheld
 BOOKS = "books"  # the target that nothing is ever dropped for
 
@@ -100,15 +101,17 @@ class Journal(AbstractContextManager["Journal"]):
 
     def owed(self, views: int, *, most: int = KEPT) -> list[str]:
         """Ids among the newest parts for which fewer than `views` pictures had come: theirs may still come."""
-        query = "SELECT part FROM entries WHERE kind = 'route' AND id > ? AND views < ? AND part != ''"
+        query = (
+            "SELECT part FROM entries WHERE views < ? AND part != '' AND id IN"
+            " (SELECT id FROM entries WHERE kind = 'route' ORDER BY id DESC LIMIT ?) ORDER BY id"
+        )
         with self._translated():
-            newest = self._raw.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
-            return [part for (part,) in self._raw.execute(query, (newest - most, views)).fetchall()]
+            return [part for (part,) in self._raw.execute(query, (views, most)).fetchall()]
 
-    def newest(self, most: int) -> list[Entry]:
-        """The last entries, newest first."""
+    def newest_routes(self, most: int) -> list[Entry]:
+        """The last routes, newest first."""
         with self._translated():
-            query = "SELECT id, kind, key, body FROM entries ORDER BY id DESC LIMIT ?"
+            query = "SELECT id, kind, key, body FROM entries WHERE kind = 'route' ORDER BY id DESC LIMIT ?"
             return [Entry(*row) for row in self._raw.execute(query, (most,)).fetchall()]
 
     # --- facts and orders ------------------------------------------------------------------------------------------
@@ -199,7 +202,10 @@ class Journal(AbstractContextManager["Journal"]):
                 raise StoreUnavailable(f"journal {self.path} is full: the books lack {last - cursors[BOOKS]} entries")
             slow = {name: done for name, done in cursors.items() if done < oldest}
             self._raw.executemany("UPDATE cursors SET done = ? WHERE target = ?", [(oldest, name) for name in slow])
-            spare = min([last - KEPT, *(max(done, oldest) for done in cursors.values())])
+            query = "SELECT id FROM entries WHERE kind = 'route' ORDER BY id DESC LIMIT 1 OFFSET ?"
+            old_route = self._raw.execute(query, (KEPT,)).fetchone() or (0,)
+            unneeded = max(old_route[0], last - KEPT_ENTRIES)
+            spare = min([unneeded, *(max(done, oldest) for done in cursors.values())])
             if spare >= first:
                 self._raw.execute("DELETE FROM entries WHERE id <= ?", (spare,))
                 self._raw.execute("DELETE FROM orders WHERE taken = 1 AND id < (SELECT max(id) FROM orders) - 1000")

@@ -52,8 +52,8 @@ class Ledger:
         if left:
             log.warning("%d parts were under way when the last run ended; they count as rejected", len(left))
         newest: dict[str, tuple[int, int]] = {}
-        for entry in journal.newest(KEPT):
-            for frame in PartRouted.from_json(entry.body).frame_ids if entry.kind == "route" else ():
+        for entry in journal.newest_routes(KEPT):
+            for frame in PartRouted.from_json(entry.body).frame_ids:
                 newest[frame.camera] = max(newest.get(frame.camera, (0, 0)), (frame.session, frame.seq))
         return Earlier(journal.recall(LAST_SEQ), journal.owed(len(self._run.gate.cameras)), newest)
 

@@ -19,6 +19,7 @@ from cli.services.service import free_ports
 from core.broker.local import LocalBroker
 from core.broker.protocol import Topic
 from core.errors import SettingsInvalid
+from core.gate_messages import read
 from core.gates import Gate
 from core.line import Camera, line_of
 from core.messages import ROUTES, VERDICTS, PartRouted
@@ -97,7 +98,9 @@ class Plant:
         with LocalBroker(self.log) as broker, broker.consumer(ROUTES, group=f"t{time.time_ns()}") as consumer:
             while messages := consumer.poll(0.05, most=256):
                 for message in messages:
-                    part = PartRouted.from_json(message.value)
+                    part = read(message.value)
+                    if not isinstance(part, PartRouted):
+                        continue
                     word = f"{part.route} {part.reason}".strip()
                     assert found.setdefault(part.trigger_seq, word) == word
         return found

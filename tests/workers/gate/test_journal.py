@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import StoreUnavailable
-from workers.gate.journal import BOOKS, KEPT, Journal
+from workers.gate.journal import BOOKS, KEPT, KEPT_ENTRIES, Journal
 
 
 def fill(journal: Journal, first: int, last: int, *, views: int = 1) -> None:
@@ -111,8 +111,36 @@ def test_what_everybody_has_goes_but_for_the_newest(path: Path) -> None:
         for target in (BOOKS, "mqtt"):
             journal.told(target, KEPT + 100)
         assert journal.make_room() == 0
-        assert len(journal.newest(10 * KEPT)) == KEPT
-        assert journal.newest(1)[0].body == str(KEPT + 99).encode()
+        assert len(journal.newest_routes(10 * KEPT)) == KEPT
+        assert journal.newest_routes(1)[0].body == str(KEPT + 99).encode()
+
+
+def note(journal: Journal, n: int) -> None:
+    with journal.writing():
+        for each in range(n):
+            journal.note("alarm", f"a{each}", b"")
+
+
+def test_alarms_and_states_never_crowd_out_the_routes_that_the_next_run_needs(path: Path) -> None:
+    """A line that stands for weeks while its alarms come and go."""
+    with Journal(path) as journal:
+        journal.targets([BOOKS])
+        fill(journal, 0, 10)
+        note(journal, KEPT + 100)
+        journal.told(BOOKS, KEPT + 110)
+        journal.make_room()
+        assert len(journal.newest_routes(KEPT)) == 10
+        assert journal.owed(2) == [str(n) for n in range(10)]
+
+
+def test_but_no_journal_grows_without_bound_for_them(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.targets([BOOKS])
+        note(journal, KEPT_ENTRIES + 500)
+        journal.told(BOOKS, KEPT_ENTRIES + 500)
+        journal.make_room()
+        journal._raw.execute("UPDATE cursors SET done = 0")
+        assert len(journal.waiting(BOOKS, most=2 * KEPT_ENTRIES)) == KEPT_ENTRIES
 
 
 def test_a_dead_listener_holds_up_to_the_bound_and_no_more(path: Path) -> None:
