@@ -23,7 +23,7 @@ def line(
         int, typer.Option(min=0, max=64, help="Inspection workers; 0: 1, and for null one on each core.")
     ] = 0,
     batch: Annotated[
-        int, typer.Option(min=0, max=256, help="Most frames in one batch; 0: as broker.batch, and 32 for null.")
+        int, typer.Option(min=0, max=256, help="Most frames in one batch; 0: as broker.batch, and 64 for null.")
     ] = 0,
     services: Annotated[Path, typer.Option(help="Folder of the servers, as `scripts/services` has it.")] = Path(
         ".services"

@@ -32,7 +32,7 @@ from workers.supervisor import Role, Supervisor
 PHOTOS = 64  # distinct pictures
 DEFECTS = 0.02  # share of them with a flaw
 PACE = 0.9  # of full speed, for the latency
-NULL_BATCH = 32
+NULL_BATCH = 64  # what each batch costs by itself (a transaction, a commit) is shared by more frames
 IN_HAND = 3  # batches for each worker that wait for their verdicts at full speed
 READY_WITHIN = 180.0  # s
 SETTLED_WITHIN = 60.0  # s

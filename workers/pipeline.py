@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from core.broker.protocol import Message
@@ -86,6 +87,7 @@ class Pipeline:
     def __init__(self, prepare: Callable[[Message], Prepared], metrics: Metrics) -> None:
         self._prepare = prepare
         self._metrics = metrics
+        cv2.setNumThreads(1)  # each of our threads is one; OpenCV's own would wait for work by spinning
         self._pictures = ThreadPoolExecutor(THREADS, thread_name_prefix="pictures")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="network")  # a predictor is for one thread
         self._maps = ThreadPoolExecutor(1, thread_name_prefix="maps")
