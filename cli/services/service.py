@@ -128,9 +128,8 @@ class Service(ABC):
     def _gone(self, pid: int, seconds: float) -> bool:
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
-            if self.pid() != pid:
-                if pid in _children:
-                    _children.pop(pid).poll()  # it is a zombie until its parent has asked
+            if self.pid() != pid and (pid not in _children or _children[pid].poll() is not None):
+                _children.pop(pid, None)  # not before: its last threads may outlive the first one
                 return True
             time.sleep(0.02)
         return False
