@@ -30,8 +30,7 @@ check: setup
 	$(BIN)/mypy
 
 test: check
-	scripts/services up
-	$(BIN)/pytest $(PARALLEL) $(PYTEST); code=$$?; scripts/services down --wipe; exit $$code
+	trap 'scripts/services down --wipe' EXIT; trap 'exit 130' INT TERM; scripts/services up && $(BIN)/pytest $(PARALLEL) $(PYTEST)
 
 format: setup
 	$(BIN)/ruff format .
