@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 JOIN_SECONDS = 30.0
+SKIP_SECONDS = 3.0  # longest search for a place in the old verdicts, so that they need not all be read
 COMMIT_SECONDS = 1.0
 
 
@@ -75,17 +76,24 @@ class Hearing:
 
     def _skip(self, broker: Broker, consumer: Consumer) -> dict[Partition, int]:
         """Go to the ends of the topic as they are now; by partition, the first offset that is not stale."""
-        waited = 0.0
+        begun: set[Partition] = set()
+        began = time.monotonic()
         while not consumer.assignment():
-            consumer.poll(self._poll, most=1)
-            waited += self._poll
-            if self._ending.is_set() or waited > JOIN_SECONDS:
+            begun |= {message.partition for message in consumer.poll(self._poll, most=1)}
+            if self._ending.is_set() or time.monotonic() > began + JOIN_SECONDS:
                 raise StoreUnavailable(f"{VERDICTS}: the broker gave this gate nothing to read")
+        began = time.monotonic()  # a position moves only where something was read; the fence holds without it too
+        while self._has_old(broker, consumer.assignment() - begun) and time.monotonic() < began + SKIP_SECONDS:
+            begun |= {message.partition for message in consumer.poll(self._poll, most=256)}
         fence = {lag.partition: lag.end for lag in broker.lag(VERDICTS, group=self._group)}
         consumer.commit(fence)
         consumer.rewind()
         self._read_to = {}
         return fence
+
+    def _has_old(self, broker: Broker, partitions: set[Partition]) -> bool:
+        lags = broker.lag(VERDICTS, group=self._group) if partitions else ()
+        return any(lag.records and lag.partition in partitions for lag in lags)
 
     def _hear(self, consumer: Consumer, fence: dict[Partition, int]) -> None:
         messages = consumer.poll(self._poll, most=256)

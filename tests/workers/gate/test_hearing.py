@@ -44,11 +44,16 @@ class Room:
                 producer.send(VERDICTS, raw, partition=0)
 
     def listen(self) -> None:
+        before = len(self.said())
         self.ears.start()
-        self.wait_until_heard()
+        self.wait_until_heard(before)
 
-    def wait_until_heard(self) -> None:
-        until(lambda: self.events and self.events[-1] == Listening(""), "the gate to listen")
+    def wait_until_heard(self, before: int = 0) -> None:
+        until(lambda: self.said()[before:][-1:] == [Listening("")], "the gate to listen")
+
+    def said(self) -> list[Listening]:
+        """Whether it listens, as it told over time."""
+        return [event for event in self.events if isinstance(event, Listening)]
 
     def fresh(self) -> list[str]:
         return [event.told.part_id for event in self.events if isinstance(event, Heard) and not event.is_stale]
@@ -73,6 +78,7 @@ def test_verdicts_are_heard_in_order_and_old_ones_are_never_fresh(room: Room) ->
     room.say(6)
     until(lambda: len(room.fresh()) == 3, "three verdicts")
     assert room.fresh() == ["4", "5", "6"]
+    assert len(room.events) == len(room.said()) + 3, "the old ones are skipped, however many there are"
 
 
 def test_what_is_no_verdict_proves_nothing_and_holds_nobody_up(room: Room) -> None:
