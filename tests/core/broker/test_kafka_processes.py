@@ -11,7 +11,7 @@ from cli.services.plant import Services
 from core.broker.kafka import KafkaBroker
 from core.broker.protocol import Topic
 from core.settings import BrokerSettings
-from tests.core.processes import kill, start
+from tests.core.processes import kill, rest, start
 from tests.servers import kafka_of
 
 LEASE = 2.0
@@ -70,7 +70,7 @@ def test_a_named_member_killed_again_and_again_skips_nothing_and_goes_on_at_once
         time.sleep(random.random() * 0.4)
         book.follow(kill(process))
     last = reader(settings, "worker-1", total)
-    said, _ = last.communicate(timeout=60)
+    said = rest(last)
     book.follow(said)
     assert book.committed == [total // 4] * 4
     assert len(book.read) == total
@@ -86,7 +86,7 @@ def test_two_processes_share_the_partitions_and_one_takes_over_from_the_killed_o
     killed_at = time.monotonic()
     first = kill(members[0])
     append(broker, total)
-    said, _ = members[1].communicate(timeout=60)
+    said = rest(members[1])
     assert time.monotonic() - killed_at < LEASE + 30
     shares = [
         {tuple(map(int, line.split()[1:3])) for line in words.splitlines() if line.startswith("read")}

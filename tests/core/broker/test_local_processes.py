@@ -10,7 +10,7 @@ import pytest
 
 from core.broker.local import LocalBroker
 from core.broker.protocol import Message, Topic
-from tests.core.processes import kill, start
+from tests.core.processes import kill, rest, start
 
 BATCH = 6
 
@@ -85,7 +85,7 @@ def test_a_consumer_killed_again_and_again_skips_nothing_and_repeats_nothing_com
         time.sleep(random.random() * 0.3)
         follow(kill(process))
     last = start("read_group", path, "worker-1", 60, total)  # its partitions come at once, though no lease has ended
-    said, _ = last.communicate(timeout=60)
+    said = rest(last)
     follow(said)
     assert committed == [total // 4] * 4
     assert len(read) == total
@@ -101,7 +101,7 @@ def test_two_processes_of_a_group_read_everything_once(tmp_path: Path) -> None:
         assert reader.stdout.readline() == "ready\n"
     append(path, "source", most=total).communicate(timeout=60)
     shares = [
-        [tuple(line.split()[1:3]) for line in reader.communicate(timeout=60)[0].splitlines() if line.startswith("read")]
+        [tuple(line.split()[1:3]) for line in rest(reader).splitlines() if line.startswith("read")]
         for reader in readers
     ]
     assert [reader.returncode for reader in readers] == [0, 0]
@@ -120,7 +120,7 @@ def test_the_partitions_of_a_killed_process_go_to_the_others_after_its_lease(tmp
         assert reader.stdout.readline() == "ready\n"
     kill(killed)  # with all partitions, or two of them
     append(path, "source", most=total).communicate(timeout=60)
-    said, _ = heir.communicate(timeout=60)
+    said = rest(heir)
     assert len({tuple(line.split()[1:3]) for line in said.splitlines() if line.startswith("read")}) == total
 
 

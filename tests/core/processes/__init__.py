@@ -16,5 +16,11 @@ def start(program: str, *arguments: object) -> subprocess.Popen[str]:
 def kill(process: subprocess.Popen[str]) -> str:
     """SIGKILL; returns what it had still said."""
     process.kill()
-    said, _ = process.communicate(timeout=60)
-    return said
+    return rest(process)
+
+
+def rest(process: subprocess.Popen[str]) -> str:
+    """Wait for its end; what it had still said. `communicate` would forget what came along with a line read before."""
+    assert process.stdout is not None
+    with process:
+        return process.stdout.read()
