@@ -21,10 +21,9 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         scratch.replace(path)
-    except BaseException:
+    finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
-        raise
     if durable:
         flush_folder(path.parent)
 

@@ -175,15 +175,19 @@ def find_program(name: str, *folders: str, package: str) -> str:
     return found
 
 
+def _stat(task: Path) -> list[str]:
+    """What the kernel says of a process or a thread, from its state on."""
+    return (task / "stat").read_text().rsplit(")", 1)[1].split()
+
+
 def _stands(pid: int) -> bool:
     """Whether all threads of a process have been stopped."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
-    return all(task.read_text().rsplit(")", 1)[1].split()[0] == "T" for task in tasks)
+    return all(_stat(task)[0] == "T" for task in Path(f"/proc/{pid}/task").iterdir())
 
 
 def _started(pid: int) -> str:
     """When a process was started, in the kernel's ticks; a zombie has ended."""
-    state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    state = _stat(Path(f"/proc/{pid}"))
     if state[0] in "ZX":
         raise ValueError(f"process {pid} has ended")
     return state[19]

@@ -12,9 +12,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from core.broker.transaction import transaction
 from core.errors import StoreUnavailable
 
 FORMAT = 1
@@ -94,7 +95,7 @@ class LogFile:
 
         After an error at its very end the outcome is unknown: what is done here must bear being done again.
         """
-        with self._lock, self._translated(), self._transaction():
+        with self._lock, self._translated(), transaction(self._raw):
             yield self._raw
 
     def check_room(self, incoming: int) -> None:
@@ -148,7 +149,7 @@ class LogFile:
     def _make(self) -> None:
         for pragma in NEW_FILE:
             self._raw.execute(f"PRAGMA {pragma}").fetchall()
-        with self._transaction():
+        with transaction(self._raw):
             if self._format() == 0:
                 for statement in SCHEMA:
                     self._raw.execute(statement)
@@ -156,18 +157,6 @@ class LogFile:
 
     def _format(self) -> int:
         return int(self._raw.execute("PRAGMA user_version").fetchone()[0])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._raw.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._raw.execute("COMMIT")
-        except BaseException:
-            if self._raw.in_transaction:
-                with suppress(sqlite3.OperationalError):  # SQLite has often rolled back by itself
-                    self._raw.execute("ROLLBACK")
-            raise
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 
+from core.broker.transaction import transaction
 from core.errors import StoreUnavailable
 from ingest.sources.source import Claim
 
@@ -76,14 +77,11 @@ class Taken:
     def _write(self, statement: str, rows: list[tuple[str | int, ...]]) -> None:
         """One transaction with the finished files first."""
         try:
-            self._books.execute("BEGIN IMMEDIATE")
-            self._books.executemany("UPDATE taken SET done = 1 WHERE key = ?", [(key,) for key in self._finished])
-            if rows:
-                self._books.executemany(statement, rows)
-            self._books.execute("COMMIT")
+            with transaction(self._books):
+                self._books.executemany("UPDATE taken SET done = 1 WHERE key = ?", [(key,) for key in self._finished])
+                if rows:
+                    self._books.executemany(statement, rows)
         except sqlite3.Error as problem:
-            if self._books.in_transaction:
-                self._books.execute("ROLLBACK")
             raise self._refused(problem) from problem
         self._finished.clear()
 

@@ -77,13 +77,15 @@ class Hearing:
     def _skip(self, broker: Broker, consumer: Consumer) -> dict[Partition, int]:
         """Go to the ends of the topic as they are now; by partition, the first offset that is not stale."""
         begun: set[Partition] = set()
-        began = time.monotonic()
+        limit = time.monotonic() + JOIN_SECONDS
         while not consumer.assignment():
             begun |= {message.partition for message in consumer.poll(self._poll, most=1)}
-            if self._ending.is_set() or time.monotonic() > began + JOIN_SECONDS:
+            if self._ending.is_set() or time.monotonic() > limit:
                 raise StoreUnavailable(f"{VERDICTS}: the broker gave this gate nothing to read")
-        began = time.monotonic()  # a position moves only where something was read; the fence holds without it too
-        while self._has_old(broker, consumer.assignment() - begun) and time.monotonic() < began + SKIP_SECONDS:
+        limit = (
+            time.monotonic() + SKIP_SECONDS
+        )  # a position moves only where something was read; the fence holds anyway
+        while self._has_old(broker, consumer.assignment() - begun) and time.monotonic() < limit:
             begun |= {message.partition for message in consumer.poll(self._poll, most=256)}
         fence = {lag.partition: lag.end for lag in broker.lag(VERDICTS, group=self._group)}
         consumer.commit(fence)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.broker.transaction import transaction
 from core.errors import StoreUnavailable
 
 MOST_ENTRIES = 1_000_000
@@ -66,15 +67,8 @@ class Journal(AbstractContextManager["Journal"]):
     @contextmanager
     def writing(self) -> Iterator[None]:
         """All that is written inside is there as a whole or not at all."""
-        with self._translated():
-            self._raw.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                if self._raw.in_transaction:  # a full disk has rolled it back already
-                    self._raw.execute("ROLLBACK")
-                raise
-            self._raw.execute("COMMIT")
+        with self._translated(), transaction(self._raw):
+            yield
 
     # --- parts -----------------------------------------------------------------------------------------------------
 

@@ -121,6 +121,21 @@ def note(journal: Journal, n: int) -> None:
             journal.note("alarm", f"a{each}", b"")
 
 
+def test_a_commit_that_fails_takes_all_back_and_the_next_one_works(path: Path) -> None:
+    def deny(action: int, name: str | None, *_: object) -> int:
+        is_commit = action == sqlite3.SQLITE_TRANSACTION and name == "COMMIT"
+        return sqlite3.SQLITE_DENY if is_commit else sqlite3.SQLITE_OK
+
+    with Journal(path) as journal:
+        journal.targets([BOOKS])
+        journal._raw.set_authorizer(deny)
+        with pytest.raises(StoreUnavailable):
+            fill(journal, 0, 3)
+        journal._raw.set_authorizer(None)
+        fill(journal, 10, 12)
+        assert [entry.body for entry in journal.waiting(BOOKS)] == [b"10", b"11"]
+
+
 def test_alarms_and_states_never_crowd_out_the_routes_that_the_next_run_needs(path: Path) -> None:
     """A line that stands for weeks while its alarms come and go."""
     with Journal(path) as journal:
