@@ -103,10 +103,7 @@ NOBODY_WATCHES_DO = "What is listed here may not be all. Start it: flawline up, 
 ALIKE = "{what}, and more alike: {count} in all ({names})"
 SEEN_BY, SEEN_AND_SAID = "seen by {who}", "seen by {who}: {note}"
 ACKNOWLEDGE = "Acknowledge"
-ACKNOWLEDGE_ASK = "It stays open until its cause is gone. {who} is written beside it, here and in the audit log."
-ACKNOWLEDGE_NOTE = "What you do about it"
-ACKNOWLEDGED = "Acknowledged by {who}."
-NONE_TO_ACKNOWLEDGE = "Nothing to acknowledge: closed by itself, or seen by somebody else meanwhile."
+ACKNOWLEDGE_AS = "It stays open until its cause is gone. {who} is written beside it, here and in the audit log."
 MORE_ALERTS = "{count} more"
 MORE_ALERTS_DO = "flawline alerts list shows all of them."
 DUPLICATES = "Gaps · duplicates"
@@ -199,6 +196,10 @@ LABELS = {
     "heat_note": "heat is a visualisation, not a defect class",
     "shift": "this shift",
     "today": "today",
+    "acknowledge": ACKNOWLEDGE,
+    "acknowledge_note": "What you do about it",
+    "acknowledge_silent": "No answer yet. What you wrote is kept; press again.",
+    "leave": "Not now",
     "previous": "previous",
     "next": "next",
     "yours_for": "yours for",

@@ -56,23 +56,15 @@ def attention(alerts: Sequence[Alert]) -> Html:
 
 
 def _alert(alert: Alert) -> Html:
-    return div("alert", shape(alert.tone, 18), *_said(alert, _acknowledge(alert) if alert.numbers else None))
-
-
-def _said(alert: Alert, act: Html | None = None) -> tuple[Html | None, ...]:
     age = None if alert.seconds is None else span("muted", figures.clock(alert.seconds))
     code = span("faint code", alert.code) if alert.code else None
-    return div("grow", tag("b", alert.what), div("muted", alert.means, title=alert.means), code), act, age
+    said = div("grow", tag("b", alert.what), div("muted", alert.means, title=alert.means), code)
+    return div("alert", shape(alert.tone, 18), said, _acknowledge(alert) if alert.numbers else None, age)
 
 
 def _acknowledge(alert: Alert) -> Html:
     numbers = ",".join(map(str, alert.numbers))
     return tag("button", words.ACKNOWLEDGE, class_="chip press", data_acknowledge=numbers, type="button")
-
-
-def asked_about(alerts: Sequence[Alert]) -> Html:
-    """The alerts that somebody is about to acknowledge, without their shapes: Streamlit lets no drawing through."""
-    return div("fl", *(div("alert", *_said(alert)) for alert in alerts))
 
 
 def held_part(frame: Frame, now: datetime) -> Html:

@@ -7,18 +7,16 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
-from core.alarms import Cause, Kind
-from core.records import alerts
 from core.records.models import versions
-from dashboard import acknowledging, words
+from dashboard import cached, words
+from dashboard.acknowledging import Answer
 from dashboard.serve import build_app, options
 from migrations.upgrade import upgrade
 from tests.dashboard import seed
-from tests.dashboard.conftest import NOON, Home
+from tests.dashboard.conftest import Home
 from tests.dashboard.seed import Plant
 from tests.dashboard.test_drawing import read
 
@@ -73,94 +71,16 @@ def test_the_line_says_what_each_camera_does(line: Plant, at_home: Home) -> None
     assert words.ATTENTION in shown
 
 
-def lost(plant: Plant, *cameras: str) -> None:
-    causes = [Cause(kind=Kind.CAMERA_LOST, subject=name, what=f"{name} is lost", why="", do="") for name in cameras]
-    plant.watch(*causes, at=NOON)
-
-
-def acknowledged(plant: Plant) -> list[tuple[object, ...]]:
-    with plant.database.reading() as connection:
-        found = alerts.standing(connection)
-        audit = connection.execute(text("SELECT who, subject, reason FROM audit_log WHERE action='alert.acknowledge'"))
-        written = {tuple(row) for row in audit}
-    seen = [(alert.acknowledged_by, f"CAMERA_LOST {alert.subject}", alert.note) for alert in found]
-    assert {row for row in seen if row[0]} == written
-    return sorted(seen, key=lambda row: str(row[1]))
-
-
-def asked(number: object) -> AppTest:
-    """The Line page after somebody has pressed Acknowledge at these alerts."""
+def test_the_wall_says_who_acknowledges_and_bears_the_answer_to_the_last_press(line: Plant, at_home: Home) -> None:
+    at_home.at(line.settings)
     page = AppTest.from_file(DASHBOARD / "views/line.py", default_timeout=60)
-    page.session_state["alerts-asked"] = number
-    return page.run()
-
-
-def test_an_alert_is_acknowledged_with_name_and_note_and_then_says_so(fresh: Plant, at_home: Home) -> None:
-    at_home.at(fresh.settings)
-    lost(fresh, "a", "b")
-    page = asked([1])
-    calm(page)
-    assert "a is lost" in said(page)
-    page.text_input(key="alerts-note").set_value("  cable  ordered ")
-    calm(page.button(key="alerts-sure").click().run())
-    assert acknowledged(fresh) == [("A. Reviewer", "CAMERA_LOST a", "cable ordered"), (None, "CAMERA_LOST b", "")]
-    again = asked([1])
-    assert "seen by A. Reviewer: cable ordered" in said(again)
-    assert words.NONE_TO_ACKNOWLEDGE in [note.value for note in again.markdown]
-    assert "alerts-sure" not in [button.key for button in again.button]
-
-
-def test_alerts_told_as_one_are_acknowledged_together_and_one_that_closed_holds_up_no_other(
-    fresh: Plant, at_home: Home
-) -> None:
-    at_home.at(fresh.settings)
-    lost(fresh, "a", "b", "c")
-    page = asked([1, 2, 3])
-    with fresh.database.writing() as connection:
-        alerts.acknowledge(connection, 2, who="Ben", note="", now=NOON)
-        connection.execute(text("UPDATE alerts SET closed_at = raised_at WHERE id = 3"))
-    assert not page.button(key="alerts-sure").click().run().exception
-    assert acknowledged(fresh) == [("A. Reviewer", "CAMERA_LOST a", ""), ("Ben", "CAMERA_LOST b", "")]
-    (refused,) = page.error
-    assert "alert 2 (CAMERA_LOST) was acknowledged by Ben before; alert 3 (CAMERA_LOST) has closed" in refused.value
-    assert words.NONE_TO_ACKNOWLEDGE in [note.value for note in page.markdown]
-
-
-def test_the_question_stays_whatever_runs_the_page_again(fresh: Plant, at_home: Home) -> None:
-    at_home.at(fresh.settings)
-    lost(fresh, "a")
-    page = asked([1])
-    page.text_input(key="alerts-note").set_value("cable ordered")
-    page.run()
-    calm(page.button(key="alerts-sure").click().run())
-    assert acknowledged(fresh) == [("A. Reviewer", "CAMERA_LOST a", "cable ordered")]
-    assert [toast.value for toast in page.toast] == [words.ACKNOWLEDGED.format(who="A. Reviewer")]
-    assert "alerts-sure" not in [button.key for button in page.run().button]
-
-
-def test_without_the_database_nothing_is_acknowledged_and_the_note_waits(fresh: Plant, at_home: Home) -> None:
-    at_home.at(fresh.settings)
-    lost(fresh, "a")
-    page = asked([1])
-    page.text_input(key="alerts-note").set_value("cable ordered")
-    other = sqlite3.connect(fresh.settings.database_url.removeprefix("sqlite:///"), isolation_level=None)
-    try:
-        other.execute("BEGIN IMMEDIATE")
-        page.button(key="alerts-sure").click().run()
-    finally:
-        other.close()
-    assert not page.exception
-    assert [refused.value.partition(":")[0] for refused in page.error] == ["Not stored"]
-    assert acknowledged(fresh) == [(None, "CAMERA_LOST a", "")]
-    calm(page.button(key="alerts-sure").click().run())
-    assert acknowledged(fresh) == [("A. Reviewer", "CAMERA_LOST a", "cable ordered")]
-
-
-@pytest.mark.parametrize("message", [None, 7, {}, {"alerts": None}, {"alerts": ["1", -1, 1 << 70, 1.5]}])
-def test_what_is_no_number_of_an_alert_asks_for_nothing(message: object) -> None:
-    acknowledging.ask(message)
-    assert not st.session_state.get("alerts-asked")
-    st.session_state.clear()
+    page.session_state["reviewer"] = "C. Night"
+    page.session_state["wall-answer"] = Answer(7, "Not stored: it has closed")
+    (wall,) = page.run().get("bidi_component")
+    given = json.loads(wall.proto.json)
+    assert "C. Night is written beside it" in given["as_who"]
+    assert given["answer"] == {"serial": 7, "refused": "Not stored: it has closed"}
+    assert "C. Night" not in json.dumps(cached.live().page().document())  # which all viewers share
 
 
 def test_the_desk_shows_the_oldest_part_and_its_keys(line: Plant, at_home: Home) -> None:
