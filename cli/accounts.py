@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from cli import parts
-from cli.console import escape, out, write_json
+from cli.columns import Columns
+from cli.console import out, write_json
 from core.errors import SettingsInvalid
 from core.records import books as accounts
 from core.records import watching
@@ -78,31 +79,11 @@ def _values(whole: Books, sums: Sequence[CameraBook], found: Sequence[MinuteBook
     return values
 
 
-class _Table:
-    """Aligned columns that are never cut: a number that a person cannot read is worse than a long line."""
-
-    def __init__(self, *left: str, right: Sequence[str]) -> None:
-        self._left = len(left)
-        self._rows: list[tuple[str, list[str]]] = [("bold", [*left, *right])]
-
-    def add(self, *cells: str, style: str = "") -> None:
-        """A row, or with fewer cells than columns a remark below one."""
-        self._rows.append((style, list(cells)))
-
-    def print(self) -> None:
-        """On standard output."""
-        widths = [max(map(len, column)) for column in zip(*(r for _, r in self._rows if len(r) > 1), strict=True)]
-        for style, cells in self._rows:
-            pairs = zip(cells, widths, strict=False)
-            padded = [c.ljust(w) if n < self._left else c.rjust(w) for n, (c, w) in enumerate(pairs)]
-            out.print(escape("  ".join(padded if len(cells) > 1 else cells)), style=style or None, soft_wrap=True)
-
-
 _VERDICTS = [verdict.replace("_", " ").lower() for verdict in MachineVerdict]
 
 
-def _sessions(whole: Books) -> _Table:
-    table = _Table("camera", "session", "state", right=["triggered", "captured", "judged", *_VERDICTS, "lost"])
+def _sessions(whole: Books) -> Columns:
+    table = Columns("camera", "session", "state", right=["triggered", "captured", "judged", *_VERDICTS, "lost"])
     for book in whole.sessions:
         table.add(*_session(book), style="bold red" if book.lost else "")
         if book.gaps:
@@ -120,9 +101,9 @@ def _session(book: SessionBook) -> list[str]:
 _COUNTS = ["triggered", "captured", *_VERDICTS, "late"]
 
 
-def _cameras(sums: Sequence[CameraBook]) -> _Table:
+def _cameras(sums: Sequence[CameraBook]) -> Columns:
     routes = _routes(book.routes for book in sums)
-    table = _Table("camera", right=[*_COUNTS, *_words(routes), "unrouted", "under way", "residual"])
+    table = Columns("camera", right=[*_COUNTS, *_words(routes), "unrouted", "under way", "residual"])
     for book in sums:
         counts = [book.triggered, book.captured, *book.verdicts.values(), book.late]
         gone = [book.routes.get(route, 0) if book.unrouted is not None else None for route in routes]
@@ -131,9 +112,9 @@ def _cameras(sums: Sequence[CameraBook]) -> _Table:
     return table
 
 
-def _by_minute(found: Sequence[MinuteBook], settled: Mapping[str, datetime]) -> _Table:
+def _by_minute(found: Sequence[MinuteBook], settled: Mapping[str, datetime]) -> Columns:
     routes = _routes(book.routes for book in found)
-    table = _Table("minute", "camera", right=[*_COUNTS, *_words(routes), "residual"])
+    table = Columns("minute", "camera", right=[*_COUNTS, *_words(routes), "residual"])
     for book in found:
         counts = [book.triggered, book.captured, *book.verdicts.values(), book.late]
         over = book.minute <= settled[book.camera]

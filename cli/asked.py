@@ -1,4 +1,4 @@
-"""What a training is asked for: the options that onboard, train and evaluate share, each described once."""
+"""What a training is asked for: the options that onboard, train, evaluate and ablate share, each described once."""
 
 import inspect
 from collections.abc import Callable
@@ -27,6 +27,10 @@ class Asked:
     witness: Annotated[
         str, typer.Option(help="both, student (the paper's method alone) or memory (of golden parts).")
     ] = "both"
+    fixture: Annotated[
+        str, typer.Option(help="auto, none, stretch, roi, part, axis or template: how each part is brought into place.")
+    ] = "auto"
+    flat_field: Annotated[str, typer.Option(help="auto, on or off: take uneven light out.")] = "auto"
     roi: Annotated[str | None, typer.Option(help="Look only here: X,Y,WIDTH,HEIGHT in picture pixels.")] = None
     ignore: Annotated[list[str] | None, typer.Option(help="Do not look here: X,Y,WIDTH,HEIGHT; may be repeated.")] = (
         None
@@ -43,16 +47,25 @@ class Asked:
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command as Typer is to see it: in place of its parameter `asked`, the options of Asked one by one."""
-    names = [field.name for field in fields(Asked)]
+    return with_options_but()(command)
 
-    @wraps(command)
-    def taking(**given: Any) -> None:
-        asked = Asked(**{name: given.pop(name) for name in names})
-        command(asked=asked, **given)
 
-    options = [one.replace(kind=one.KEYWORD_ONLY) for one in inspect.signature(Asked).parameters.values()]
-    shown: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command).parameters.values():
-        shown += options if parameter.name == "asked" else [parameter]
-    taking.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-    return taking
+def with_options_but(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The same without some of the options, by the names they have in Asked; these keep their defaults."""
+    names = [field.name for field in fields(Asked) if field.name not in left_out]
+
+    def offer(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def taking(**given: Any) -> None:
+            asked = Asked(**{name: given.pop(name) for name in names})
+            command(asked=asked, **given)
+
+        offered = inspect.signature(Asked).parameters
+        options = [offered[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in names]
+        shown: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            shown += options if parameter.name == "asked" else [parameter]
+        taking.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        return taking
+
+    return offer

@@ -8,6 +8,8 @@ import typer
 
 from core.errors import SettingsInvalid
 
+LARGEST = 16  # pictures in a batch, as an inspection worker takes them
+
 bench = typer.Typer(no_args_is_help=True, help="Measure how fast this machine inspects.")
 
 
@@ -46,6 +48,41 @@ def line(
     if str(json_file) != "-":
         print_report(result)
     raise typer.Exit(1 if result["lost"] or result["duplicates"] or result["restarts"] else 0)
+
+
+@bench.command("model")
+def network(
+    model: Annotated[Path | None, typer.Option(help="A model file; without one, the default network.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The model's data set with test pictures: what does each precision cost?")
+    ] = None,
+    batches: Annotated[str, typer.Option(help="Sizes of batches, 1 to 16, with commas.")] = "1,4,8,16",
+    seconds: Annotated[float, typer.Option(min=0.01, max=600, help="How long to measure each row.")] = 3.0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the result as JSON here; - for stdout.")
+    ] = None,
+) -> None:
+    """Run the network itself every way this machine can, side by side: speed, roofline, what less precision costs."""
+    from cli.bench_network import print_report, run_bench
+    from cli.bench_subject import Asked
+    from cli.console import write_json
+    from cli.teach import plain_refusals
+
+    if data is not None and model is None:
+        raise SettingsInvalid("--data needs --model: an untrained network tells good from bad by chance alone")
+    with plain_refusals():
+        result = run_bench(Asked(model, data, sizes_of(batches), seconds))
+    write_json(result, json_file)
+    if str(json_file) != "-":
+        print_report(result)
+
+
+def sizes_of(text: str) -> tuple[int, ...]:
+    """Sizes of batches, each once, from the smallest up. Raises SettingsInvalid."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= LARGEST for part in parts):
+        raise SettingsInvalid(f"--batches {text!r}: write numbers from 1 to {LARGEST} with commas, as 1,4,8,16")
+    return tuple(sorted({int(part) for part in parts}))
 
 
 @bench.command(hidden=True)

@@ -24,8 +24,8 @@ from ingest.simulator import Truth
 from ingest.sources import simulator_of
 from ingest.sources.simulator import part_number
 from model.evaluation import mask_on_input
-from model.fixture import Fixture
 from model.metrics import auroc, pixel_auroc
+from model.placement import Placement
 
 MOST_MAPS = 150  # good ones, and as many defective ones, for each product: the pixel figures need no more
 
@@ -47,7 +47,7 @@ def report(settings: Settings, line: Line, taught: Mapping[str, ModelRow], *, si
             found = books(connection, now=parts.now(), since=utc_of(since))
             rate = _rate(connection, since)
         reader = _Reader(database, parts.blobs(settings), since)
-        figures = {camera.product: reader.figures(camera, taught[camera.product]) for camera in line.camera}
+        figures = {camera.product: reader.figures(camera) for camera in line.camera}
     verdicts = found.verdicts
     seconds = {product: _train_seconds(row) for product, row in taught.items()}
     return {
@@ -88,7 +88,7 @@ class _Reader:
         self._blobs = blobs
         self._since = utc_of(since)
 
-    def figures(self, camera: Camera, model: ModelRow) -> Figures:
+    def figures(self, camera: Camera) -> Figures:
         """The figures of one camera's product."""
         rows = self._rows(camera.name)
         simulator = simulator_of(camera.source)
@@ -97,9 +97,8 @@ class _Reader:
         good = [row for row in rows if not truths[row.part_id].defect]
         scores = [np.array([row.score for row in group], dtype=np.float32) for group in (good, bad)]
         shown = [row for row in (*_spread(good), *_spread(bad)) if row.heat]
-        fixture = Fixture.from_dict(dict(model.manifest["fixture"]))
-        maps = [self._map(row, fixture) for row in shown]
-        masks = [_mask(truths[row.part_id], fixture) for row in shown]
+        maps = [self._map(row) for row in shown]
+        masks = [_mask(truths[row.part_id], found) for row, found in zip(shown, maps, strict=True)]
         return Figures(len(rows), len(bad), auroc(*scores), pixel_auroc(maps, masks) if shown else None)
 
     def _rows(self, camera: str) -> Sequence[Any]:
@@ -109,11 +108,10 @@ class _Reader:
         with self._database.reading() as connection:
             return connection.execute(wanted.where(*mine).order_by(t.captured_at)).all()
 
-    def _map(self, row: Any, fixture: Fixture) -> NDArray[np.float32]:
+    def _map(self, row: Any) -> NDArray[np.float32]:
         stored = cv2.imdecode(np.frombuffer(self._blobs.get(row.heat), np.uint8), cv2.IMREAD_GRAYSCALE)
         assert stored is not None
-        values = row.heat_min + stored.astype(np.float32) * ((row.heat_max - row.heat_min) / 255)
-        return np.asarray(cv2.resize(values, (fixture.width, fixture.height)), dtype=np.float32)
+        return np.asarray(row.heat_min + stored.astype(np.float32) * ((row.heat_max - row.heat_min) / 255))
 
 
 def _spread(rows: Sequence[Any]) -> Sequence[Any]:
@@ -121,8 +119,11 @@ def _spread(rows: Sequence[Any]) -> Sequence[Any]:
     return rows[:: max(1, -(-len(rows) // MOST_MAPS))]
 
 
-def _mask(truth: Truth, fixture: Fixture) -> NDArray[np.bool_]:
-    return mask_on_input(truth.mask, fixture)[0]
+def _mask(truth: Truth, heat: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """At the size of a stored map, which shows the whole picture."""
+    height, width = truth.mask.shape
+    whole = Placement.of_window((0, 0, width, height), (width, height), (heat.shape[1], heat.shape[0]))
+    return mask_on_input(truth.mask, whole)[0]
 
 
 def _train_seconds(row: ModelRow) -> float:

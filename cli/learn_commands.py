@@ -1,11 +1,11 @@
-"""Commands around a model: onboard, train, evaluate, inspect."""
+"""Commands around a model: onboard, train, evaluate, ablate, inspect."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.asked import Asked, with_options
+from cli.asked import Asked, with_options, with_options_but
 
 Product = Annotated[str, typer.Argument(help="Name of the product: lower case, digits, . _ -")]
 Folder = Annotated[Path, typer.Argument(help="Pictures of good parts, or a data set with train/good inside.")]
@@ -32,7 +32,12 @@ def train(*, product: Product, folder: Folder, asked: Asked, fresh: Fresh = Fals
 @with_options
 def evaluate(
     *,
-    data: Annotated[Path, typer.Option(help="Data set: train/good, test/KIND, ground_truth/KIND (MVTec AD layout).")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Data set: MVTec AD, AD 2, MPDD, BTAD, VisA, KolektorSDD, magnetic tile, or good/ beside defects."
+        ),
+    ],
     json_file: Json = None,
     asked: Asked,
     keep: Annotated[Path | None, typer.Option(help="Keep the model file here.")] = None,
@@ -41,6 +46,19 @@ def evaluate(
     from cli.teach import evaluate_data
 
     raise typer.Exit(evaluate_data(data, asked, keep=keep, json_file=json_file))
+
+
+@with_options_but("ablation", "witness")
+def ablate(
+    *,
+    data: Annotated[Path, typer.Option(help="A data set as for evaluate, or a folder of several.")],
+    json_file: Json = None,
+    asked: Asked,
+) -> None:
+    """Train and evaluate each ablation of the method in turn, by its student alone, and compare them in one table."""
+    from cli.ablate import ablate_data
+
+    raise typer.Exit(ablate_data(data, asked, json_file=json_file))
 
 
 def inspect(
@@ -58,5 +76,5 @@ def inspect(
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    for command in (onboard, train, evaluate, inspect):
+    for command in (onboard, train, evaluate, ablate, inspect):
         app.command()(command)

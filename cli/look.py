@@ -68,7 +68,7 @@ def inspect_paths(paths: Sequence[Path], model: Path, *, json_file: Path | None,
             one = _look(predictor, limits, path, settings.pictures.max_pixels)
             seen.append(one)
             if overlays and one.picture is not None and one.prediction is not None:
-                _write_overlay(overlays / f"{path.stem}_overlay.png", one.picture, one.prediction, (predictor, limits))
+                _write_overlay(overlays / f"{path.stem}_overlay.png", one.picture, one.prediction, limits)
             report("inspecting", number, len(files), {})
     if json_file:
         write_json({"model": str(model), "pictures": [_values(one, limits) for one in seen]}, json_file)
@@ -93,7 +93,9 @@ def _open(model: Path, settings: Settings) -> tuple[Predictor, Limits]:
     except ModelError as problem:
         raise ModelUnusable(str(problem)) from problem
     found = predictor.manifest.limits
-    if found is None or not predictor.is_calibrated:
+    if found is None:
+        raise ModelUnusable(f"{model} is not calibrated: it has no limits; import it again with --pictures")
+    if not predictor.is_calibrated:
         raise ModelUnusable(f"{model} is not calibrated for this machine's runtime; train it again here")
     return predictor, Limits(found.t_lo, found.t_hi)
 
@@ -148,18 +150,14 @@ def _print(seen: Sequence[Seen], limits: Limits) -> None:
     out.print(f"review from {limits.t_lo:.4f}, fail from {high}")
 
 
-def _write_overlay(target: Path, picture: Picture, prediction: Prediction, by: tuple[Predictor, Limits]) -> None:
+def _write_overlay(target: Path, picture: Picture, prediction: Prediction, limits: Limits) -> None:
     """The raw picture with its heat as the pages show it, and a box round each region."""
-    predictor, limits = by
     height, width = picture.shape[:2]
-    raw, laid = predictor.fixture.window((width, height))
-    inner = prediction.map[laid[1] : laid[1] + laid[3], laid[0] : laid[0] + laid[2]]
-    stored, low, high = eight_bit(inner)
-    painted = cv2.resize(overlay(stored, (low, high), limits), (raw[2], raw[3]), interpolation=cv2.INTER_LINEAR)
+    assert prediction.placement is not None  # as Predictor.inspect gives it
+    stored, low, high = eight_bit(prediction.placement.on_picture(prediction.map, max(width, height)))
+    painted = cv2.resize(overlay(stored, (low, high), limits), (width, height), interpolation=cv2.INTER_LINEAR)
     strength = painted[..., 3:].astype(np.float32) / 255
-    marked = picture.copy()
-    window = marked[raw[1] : raw[1] + raw[3], raw[0] : raw[0] + raw[2]]
-    window[:] = (window * (1 - strength) + painted[..., :3] * strength).astype(np.uint8)
+    marked = (picture * (1 - strength) + painted[..., :3] * strength).astype(np.uint8)
     thick = max(1, round(max(width, height) / 400))
     for region in prediction.regions:
         corners = (region.x - 2, region.y - 2), (region.x + region.width + 1, region.y + region.height + 1)

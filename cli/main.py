@@ -15,6 +15,7 @@ from cli import (
     gate_commands,
     learn_commands,
     line_commands,
+    model_commands,
     prepare_commands,
     spool_commands,
     store_commands,
@@ -35,6 +36,7 @@ bench_commands.add_to(app)
 gate_commands.add_to(app)
 learn_commands.add_to(app)
 line_commands.add_to(app)
+model_commands.add_to(app)
 store_commands.add_to(app)
 account_commands.add_to(app)
 audit_commands.add_to(app)

@@ -1,13 +1,13 @@
 """Teaching a product: pictures in, a model file registered in the books, and activated if so asked."""
 
 import getpass
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast, get_args
 
+import cv2
 from pydantic import ValidationError
 
 from cli import parts
@@ -21,18 +21,24 @@ from core.records.models import ModelRow, NewModel
 from core.settings import Settings, read_settings
 from core.stop import Stop, stop_on_signals
 from model.architecture import named
-from model.datasets import DatasetEmpty
+from model.datasets import DatasetUnusable, open_dataset
 from model.errors import ModelError
-from model.evaluation import Evaluation, evaluate
-from model.fixture import FixtureMismatch
+from model.evaluation import Evaluation
+from model.fixture import KINDS, FixtureMismatch, Kind
+from model.fixture_picture import fixture_sheet
 from model.fusion import Witness
+from model.golden import Finding
 from model.learning import LearnOptions, Learnt, learn
+from model.manifest import Manifest
 from model.pace import Budget
 from model.split import LearningImpossible
 from model.steps import TrainingDiverged
 from model.training import TrainingCancelled
+from model.trial import learn_and_test
 
 INTERRUPTED = 130
+FIXTURES = ("auto", *KINDS)
+FLAT_FIELD: Mapping[str, bool | None] = {"auto": None, "on": True, "off": False}
 
 
 def options_of(asked: Asked, settings: Settings) -> LearnOptions:
@@ -42,10 +48,12 @@ def options_of(asked: Asked, settings: Settings) -> LearnOptions:
             architecture=named(asked.ablation, backbone=asked.backbone),
             budget=Budget.parse(asked.budget),
             size=asked.size,
+            fixture=cast("Kind", _one_of("fixture", asked.fixture, FIXTURES)),
+            flat=FLAT_FIELD[_one_of("flat field", asked.flat_field, FLAT_FIELD)],
             roi=box_of(asked.roi) if asked.roi else None,
             ignored=tuple(box_of(text) for text in asked.ignore or ()),
             seed=asked.seed,
-            witness=_witness(asked.witness),
+            witness=cast("Witness", _one_of("witness", asked.witness, get_args(Witness))),
             textures=asked.textures,
             runtime=settings.worker.runtime,
             review_rate=asked.review_rate,
@@ -62,7 +70,9 @@ def recipe_of(asked: Asked, product: str) -> Recipe:
     roi = _roi(asked.roi) if asked.roi else None
     mask = tuple(_roi(text) for text in asked.ignore or ())
     try:
-        return Recipe(product=product, fixture="roi" if roi else "none", roi=roi, mask=mask, budget=asked.size)
+        return Recipe.model_validate({
+            "product": product, "fixture": "roi" if roi else asked.fixture, "flat_field": asked.flat_field, "roi": roi,
+            "mask": mask, "budget": asked.size})  # fmt: skip
     except ValidationError as problem:
         raise SettingsInvalid(f"product {product!r}: {problem.errors()[0]['msg']}") from problem
 
@@ -76,11 +86,10 @@ def box_of(text: str) -> tuple[int, int, int, int]:
     return x, y, width, height
 
 
-def _witness(text: str) -> Witness:
-    for known in get_args(Witness):
-        if text == known:
-            return cast("Witness", known)
-    raise SettingsInvalid(f"no witness {text!r}; choose one of {', '.join(get_args(Witness))}")
+def _one_of(what: str, text: str, known: Iterable[str]) -> str:
+    if text not in known:
+        raise SettingsInvalid(f"no {what} {text!r}; choose one of {', '.join(known)}")
+    return text
 
 
 def _roi(text: str) -> Roi:
@@ -97,7 +106,7 @@ def plain_refusals() -> Iterator[None]:
         yield
     except ModelError as problem:
         raise ModelUnusable(str(problem)) from problem
-    except (LearningImpossible, DatasetEmpty, FixtureMismatch, TrainingDiverged) as problem:
+    except (LearningImpossible, DatasetUnusable, FixtureMismatch, TrainingDiverged) as problem:
         raise SettingsInvalid(str(problem)) from problem
 
 
@@ -116,10 +125,11 @@ def teach(product: str, folder: Path, asked: Asked, *, activate: bool, fresh: bo
     except TrainingCancelled:
         err.print("cancelled; nothing changed in the books. The same command goes on where this one stopped")
         return INTERRUPTED
+    shown = write_sheet(folder, learnt.manifest, _target(settings, product).with_suffix(".fixture.png"))
     row = enter(settings, recipe, learnt, activate=activate)
-    write_json(_values(row, learnt), json_file)
+    write_json({**_values(row, learnt), "fixture_picture": str(shown)}, json_file)
     if str(json_file) != "-":
-        _print(row, learnt, activated=activate)
+        _print(row, learnt, shown, activated=activate)
     return 0
 
 
@@ -164,17 +174,17 @@ def evaluate_data(data: Path, asked: Asked, *, keep: Path | None, json_file: Pat
         try:
             with progress() as tell:
                 options = options_of(asked, settings)
-                learnt = learn(data, target, options=options, progress=tell, cancelled=lambda: stop.asked)
-                found = evaluate(
-                    learnt.path, data, runtime=settings.worker.runtime, threads=settings.worker.threads or None,
-                    progress=lambda done, total: tell("testing", done, total, {}))  # fmt: skip
+                learnt, found = learn_and_test(
+                    data, target, options=options, progress=tell, cancelled=lambda: stop.asked)  # fmt: skip
         except TrainingCancelled:
-            err.print("cancelled; nothing was kept")
+            err.print("cancelled" if keep else "cancelled; nothing was kept")
             return INTERRUPTED
-    found = replace(found, train_seconds=round(learnt.seconds, 1))
     write_json(found.to_dict(), json_file)
     if str(json_file) != "-":
-        _print_findings(learnt)
+        print_findings(learnt.findings)
+        out.print(escape(fixture_told(learnt.manifest)), soft_wrap=True)
+        if keep:
+            out.print(f"See {escape(str(write_sheet(data, learnt.manifest, keep.with_suffix('.fixture.png'))))}")
         _print_evaluation(found)
     return 0
 
@@ -195,14 +205,34 @@ def _values(row: ModelRow, learnt: Learnt) -> Mapping[str, Any]:
         "pictures": dict(learnt.counts), "train_seconds": round(learnt.seconds, 1),
         "limits": {"t_lo": calibration.pass_limit, "t_hi": calibration.fail_limit},
         "false_reject_rate_asked": calibration.review_rate, "false_reject_rate_proved": calibration.proved_review_rate,
-        "message": calibration.message,
+        "message": calibration.message, "fixtures": learnt.manifest.training.get("fixtures"),
         "findings": [{"path": str(f.path), "kind": f.kind, "message": f.message, "left_out": f.left_out}
                      for f in learnt.findings],
     }  # fmt: skip
 
 
-def _print(row: ModelRow, learnt: Learnt, *, activated: bool) -> None:
-    _print_findings(learnt)
+def write_sheet(folder: Path, manifest: Manifest, target: Path) -> Path:
+    """A picture of golden parts in the model's fixture, for a person to check. Returns where it is."""
+    sheet = fixture_sheet(open_dataset(folder).train, manifest.fitted())
+    done, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise SettingsInvalid(f"{target}: OpenCV could not encode the picture of the fixture")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data.tobytes())
+    return target
+
+
+def fixture_told(manifest: Manifest) -> str:
+    """What the fixture is, and by how much it was better than the others that were tried."""
+    found: Any = manifest.training.get("fixtures") or {}
+    merits = ", ".join(f"{name} {merit:.3f}" for name, merit in (found.get("merit") or {}).items())
+    tried = f" Made-up flaws stood out: {merits}." if merits else ""
+    return f"Fixture: {found.get('chosen', manifest.fitted().kind)}, {manifest.width}x{manifest.height} px.{tried}"
+
+
+def _print(row: ModelRow, learnt: Learnt, shown: Path, *, activated: bool) -> None:
+    print_findings(learnt.findings)
+    out.print(f"{escape(fixture_told(learnt.manifest))} See {escape(str(shown))}", soft_wrap=True)
     counts = learnt.counts
     out.print(
         f"[bold]{escape(row.product)}[/]: model {row.version} learnt from {counts['train']} good parts, calibrated on "
@@ -214,8 +244,9 @@ def _print(row: ModelRow, learnt: Learnt, *, activated: bool) -> None:
         out.print(f"It is a candidate; `flawline models activate {row.id} --note …` lets it judge.", soft_wrap=True)
 
 
-def _print_findings(learnt: Learnt) -> None:
-    for finding in learnt.findings:
+def print_findings(findings: Sequence[Finding]) -> None:
+    """What was noticed about the pictures, a line for each."""
+    for finding in findings:
         mark = "[bold red]left out[/]" if finding.left_out else "[yellow]look at[/]"
         out.print(f"{mark} {escape(str(finding))}", soft_wrap=True)
 

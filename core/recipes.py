@@ -40,8 +40,11 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     product: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="lower case, digits, . _ -")
-    fixture: Literal["none", "roi"] = "none"
-    roi: Roi | None = None
+    fixture: Literal["auto", "none", "stretch", "roi", "part", "axis", "template"] = Field(
+        default="auto", description="how each part is brought into place; auto: the golden pictures decide"
+    )
+    flat_field: Literal["auto", "on", "off"] = Field(default="auto", description="whether uneven light is taken out")
+    roi: Roi | None = Field(default=None, description="for fixture roi; None: around the golden parts")
     budget: int = Field(default=256, ge=64, le=1024, description="input pixels are about budget², aspect kept")
     mask: tuple[Roi, ...] = Field(default=(), description="rectangles in raw pixels that are not looked at")
     min_region_area: int = Field(default=4, ge=1, description="smaller regions are not listed; input pixels")
@@ -54,8 +57,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _roi_belongs_to_its_fixture(self) -> Self:
-        if (self.fixture == "roi") != (self.roi is not None):
-            raise ValueError("fixture 'roi' needs a roi, and a roi needs fixture 'roi'")
+        if self.roi is not None and self.fixture != "roi":
+            raise ValueError("a roi needs fixture 'roi'")
         return self
 
     @classmethod

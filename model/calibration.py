@@ -132,14 +132,12 @@ def one_per_group(scores: Sequence[float], groups: Sequence[Hashable]) -> list[f
 def hold_out_count(count: int, fail_rate: float = FAIL_RATE) -> int:
     """How many of `count` good parts to keep from training for calibration.
 
-    Of fewer than 20, three in ten; up to 200, one in five and at least 10; of more, as many as the rate needs, but no
-    more than half, so that training never has fewer than 100. Raises ValueError below 2.
+    Three in ten up to 10 of them; up to 200, one in five; of more, as many as the rate needs, but no more than half, so
+    that training never has fewer than 100. Raises ValueError below 2.
     """
     if count < 2:
         raise ValueError("at least 2 good parts are needed: one to learn from and one to calibrate on")
-    if count < 20:
-        return max(1, math.ceil(0.3 * count - _ROUNDING))
-    fifth = max(10, round(0.2 * count))
+    fifth = max(1, min(10, math.ceil(0.3 * count - _ROUNDING)), round(0.2 * count))
     return fifth if count <= 200 else max(fifth, min(needed(fail_rate), count // 2))
 
 

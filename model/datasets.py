@@ -1,87 +1,85 @@
 """
-Folders of pictures: the MVTec AD layout, a folder with only train/good, or just pictures in a folder.
+Folders of pictures, in any of the layouts that data sets come in: what trains, what tests, which parts are the same.
 
-    root/train/good/*            normal, to learn from
-    root/test/<kind>/*           good or a kind of defect: the folder's name is the label
-    root/ground_truth/<kind>/<name>_mask.png     above 0 where defective; may be missing
-    root/groups.csv              optional: columns path and group; pictures of one part share a group
+What a layout looks like stands at the top of its file in model/layouts. A new one is a Layout with a line in LAYOUTS.
 """
 
-import csv
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.pictures import find_pictures
+from model.layouts.contents import (
+    GOOD,
+    Dataset,
+    DatasetBroken,
+    DatasetEmpty,
+    DatasetUnusable,
+    LabelledPicture,
+    Layout,
+)
+from model.layouts.kolektor import KOLEKTOR_SDD
+from model.layouts.listing import folders_in
+from model.layouts.magnetic_tile import MAGNETIC_TILE
+from model.layouts.mvtec import BTAD, MVTEC_AD, MVTEC_AD_2
+from model.layouts.plain import FLAT, KINDS
+from model.layouts.visa import VISA
 
-GOOD = "good"
+__all__ = [
+    "GOOD", "LAYOUTS", "Dataset", "DatasetBroken", "DatasetEmpty", "DatasetUnusable", "LabelledPicture", "Layout",
+    "find_datasets", "open_dataset",
+]  # fmt: skip
 
-
-class DatasetEmpty(ValueError):
-    """A folder holds nothing to learn from or test on; the message says what was looked for."""
-
-
-@dataclass(frozen=True)
-class LabelledPicture:
-    """A test picture, its label (the folder's name) and its mask file where there is one."""
-
-    path: Path
-    kind: str
-    mask: Path | None = None
-
-    @property
-    def is_good(self) -> bool:
-        """Whether the folder says that this part is good."""
-        return self.kind == GOOD
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What a folder holds; `groups` names, by path, the physical part that several pictures may share."""
-
-    root: Path
-    train: tuple[Path, ...]
-    test: tuple[LabelledPicture, ...] = ()
-    groups: Mapping[Path, str] = field(default_factory=dict)
+LAYOUTS = (MVTEC_AD_2, MVTEC_AD, BTAD, VISA, KOLEKTOR_SDD, MAGNETIC_TILE, KINDS, FLAT)
+"""Every layout that is read; the first that recognises a folder has it, so the particular stand before the general."""
 
 
-def open_dataset(root: Path) -> Dataset:
-    """List a folder's pictures by role; reads no picture.
+def open_dataset(root: Path, *, layout: str | None = None) -> Dataset:
+    """List a folder's pictures by role; pictures are opened only where a layout has its labels in them.
 
-    A folder without train/good is taken as flat: every picture in it is a good part. Raises DatasetEmpty.
+    layout: the name of one in LAYOUTS; None to recognise it. The same folder is always divided in the same way. Raises
+    DatasetEmpty where there is no data set, or several; DatasetBroken; ValueError for a layout that nobody knows.
     """
+    _must_be_a_folder(root)
+    if layout is None:
+        found = _layout_of(root)
+        if found is None:
+            raise DatasetEmpty(_nothing_in(root))
+        return found.read(root)
+    chosen = next((known for known in LAYOUTS if known.name == layout), None)
+    if chosen is None:
+        raise ValueError(f"no layout {layout!r}; choose one of {', '.join(known.name for known in LAYOUTS)}")
+    if not chosen.recognises(root):
+        raise DatasetEmpty(f"{root}: is not laid out as {layout}, which is known by {chosen.looks}")
+    return chosen.read(root)
+
+
+def find_datasets(root: Path) -> list[Path]:
+    """The data sets at a folder: itself if it is one, else those directly in it, by name; none if there are none.
+
+    Directly in it, a folder with nothing but pictures does not count: it may be anything. Raises DatasetEmpty where
+    there is no folder.
+    """
+    _must_be_a_folder(root)
+    return [root] if _layout_of(root) else _sets_in(root)
+
+
+def _layout_of(root: Path) -> Layout | None:
+    return next((layout for layout in LAYOUTS if layout.recognises(root)), None)
+
+
+def _sets_in(root: Path) -> list[Path]:
+    return [folder for folder in folders_in(root) if _layout_of(folder) not in (None, FLAT)]
+
+
+def _must_be_a_folder(root: Path) -> None:
     if not root.is_dir():
         raise DatasetEmpty(f"{root}: no such folder; give a folder of pictures of good parts")
-    nested = root / "train" / GOOD
-    train = tuple(find_pictures(nested if nested.is_dir() else root))
-    if not train:
-        raise DatasetEmpty(
-            f"{root}: no pictures in {nested} nor in the folder itself; put pictures of good parts there"
-        )
-    return Dataset(root, train, _test_pictures(root), _groups(root))
 
 
-def _test_pictures(root: Path) -> tuple[LabelledPicture, ...]:
-    if not (root / "test").is_dir():
-        return ()
-    kinds = sorted(path for path in (root / "test").iterdir() if path.is_dir())
-    return tuple(
-        LabelledPicture(path, kind.name, _mask_of(root, path)) for kind in kinds for path in find_pictures(kind)
+def _nothing_in(root: Path) -> str:
+    sets = [folder.name for folder in _sets_in(root)]
+    if sets:
+        return f"{root}: is no data set but holds some; give one of its folders {', '.join(sets)}"
+    known = ", ".join(layout.looks for layout in LAYOUTS if layout is not FLAT)
+    return (
+        f"{root}: no pictures there, nor what a data set is known by: {known}; put pictures of good parts into the "
+        "folder, or into train/good in it"
     )
-
-
-def _mask_of(root: Path, path: Path) -> Path | None:
-    folder = root / "ground_truth" / path.parent.name
-    named = (folder / f"{path.stem}_mask.png", folder / f"{path.stem}.png")  # MVTec AD's name, then VisA's
-    return next((mask for mask in named if mask.is_file()), None)
-
-
-def _groups(root: Path) -> dict[Path, str]:
-    table = root / "groups.csv"
-    if not table.is_file():
-        return {}
-    with table.open(newline="", encoding="utf-8") as lines:
-        rows = csv.DictReader(lines)
-        if not {"path", "group"} <= set(rows.fieldnames or ()):
-            raise ValueError(f"{table}: needs the columns path and group, has {rows.fieldnames}")
-        return {root / row["path"]: row["group"] for row in rows}

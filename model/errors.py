@@ -1,7 +1,7 @@
 """What can go wrong in here, by what the caller has to do about it.
 
 ModelError
-├── WeightsMissing      no ImageNet weights were found, or they do not fit      -> provide them, then start again
+├── WeightsMissing      weights were not found, cannot be read, or do not fit   -> provide them, then start again
 ├── ModelFileInvalid    missing, truncated, corrupt or not one of ours          -> keep the model in use; never PASS
 └── RuntimeUnavailable  the runtime or device asked for is not on this machine  -> choose another one
 """
@@ -12,7 +12,7 @@ class ModelError(Exception):
 
 
 class WeightsMissing(ModelError):
-    """ImageNet weights for a backbone were not found, or do not fit it."""
+    """ImageNet weights of a backbone, or a checkpoint of the authors' code, were not found, or do not fit."""
 
 
 class ModelFileInvalid(ModelError):

@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from model.datasets import LabelledPicture, open_dataset
-from model.fixture import Fixture, FixtureMismatch
+from model.fixture import FixtureMismatch
 from model.metrics import PRO_LIMITS, au_pro, auroc, average_precision, components, f1_max, pixel_auroc, wilson_interval
 from model.pictures import PictureUnreadable, read_mask, read_picture
+from model.placement import Placement
 from model.predictor import Predictor
 from model.runtimes import RuntimeName
 
@@ -109,21 +109,23 @@ def evaluate(
     return _summed_up(judged, unusable, predictor)
 
 
-def mask_on_input(mask: NDArray[np.bool_], fixture: Fixture) -> tuple[NDArray[np.bool_], int]:
-    """A raw mask on the network's input: area-averaged, at least one half.
+def mask_on_input(mask: NDArray[np.bool_], placement: Placement) -> tuple[NDArray[np.bool_], int]:
+    """A raw mask on the network's input: area-averaged, at least one half; what is mirrored there is never defective.
 
-    A defect that would vanish keeps its best-covered pixel. Returns (height, width) bool and how many defects that
-    saved. Raises FixtureMismatch.
+    A defect that would vanish keeps its best-covered pixel; one that lies where nobody looks is left out. Returns
+    (height, width) bool and how many defects that saved.
     """
-    size = (mask.shape[1], mask.shape[0])
-    (left, top, width, height), (x, y, inner_width, inner_height) = fixture.window(size)
-    part = mask[top : top + height, left : left + width]
-    laid = np.zeros((fixture.height, fixture.width), np.bool_)
+    width, height = placement.size
+    x, y, inner_width, inner_height = placement.inner
+    laid = np.zeros((height, width), np.bool_)
     inside = laid[y : y + inner_height, x : x + inner_width]  # a view
-    number = components(part)
+    number = components(mask)
     vanished = 0
     for defect in range(1, int(number.max(initial=0)) + 1):
-        covered = _covered(number == defect, (inner_width, inner_height))
+        # In floats: 8 bits would lose the smallest ones.
+        covered = placement.lay((number == defect).astype(np.float32))[y : y + inner_height, x : x + inner_width]
+        if not covered.any():
+            continue
         chosen = covered >= HALF
         if not chosen.any():
             vanished += 1
@@ -132,34 +134,29 @@ def mask_on_input(mask: NDArray[np.bool_], fixture: Fixture) -> tuple[NDArray[np
     return laid, vanished
 
 
-def _covered(defect: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Share of each input pixel that a defect covers, in floats: 8 bits would lose the smallest ones."""
-    return np.asarray(cv2.resize(defect.astype(np.float32), size, interpolation=cv2.INTER_AREA), dtype=np.float32)
-
-
 def _judge(predictor: Predictor, picture: LabelledPicture, *, half: bool) -> _Judged:
     raw = read_picture(picture.path)
-    size = (raw.shape[1], raw.shape[0])
     begun = time.perf_counter()
-    (prediction,) = predictor(predictor.fixture.apply(raw)[None])
+    placement = predictor.fixture.place(raw)
+    (prediction,) = predictor(predictor.fixture.lay(raw, placement)[None])
     seconds = time.perf_counter() - begun
-    _, (x, y, width, height) = predictor.fixture.window(size)  # what is mirrored around it is no test pixel
+    x, y, width, height = placement.inner  # what is mirrored around it is no test pixel
     window = slice(y, y + height), slice(x, x + width)
-    mask, vanished = _truth(picture, size, predictor.fixture)
+    mask, vanished = _truth(picture, placement)
     heat: NDArray[np.floating] = prediction.map[window].astype(np.float16) if half else prediction.map[window]
     return _Judged(picture, prediction.score, heat, None if mask is None else mask[window], vanished, seconds)
 
 
-def _truth(picture: LabelledPicture, size: tuple[int, int], fixture: Fixture) -> tuple[NDArray[np.bool_] | None, int]:
+def _truth(picture: LabelledPicture, placement: Placement) -> tuple[NDArray[np.bool_] | None, int]:
     if picture.is_good:
-        return np.zeros((fixture.height, fixture.width), np.bool_), 0
+        return np.zeros((placement.size[1], placement.size[0]), np.bool_), 0
     if picture.mask is None:
         return None, 0
     mask = read_mask(picture.mask)
-    if (mask.shape[1], mask.shape[0]) != size:
-        reason = f"is {mask.shape[1]}x{mask.shape[0]} px, its picture {size[0]}x{size[1]}"
+    if (mask.shape[1], mask.shape[0]) != placement.picture:
+        reason = f"is {mask.shape[1]}x{mask.shape[0]} px, its picture {placement.picture[0]}x{placement.picture[1]}"
         raise PictureUnreadable(str(picture.mask), reason)
-    return mask_on_input(mask, fixture)
+    return mask_on_input(mask, placement)
 
 
 def _is_large(count: int, predictor: Predictor) -> bool:

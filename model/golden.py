@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fixture import Box, Fixture, FixtureMismatch, Size
+from model.fixture import Fixture, FixtureMismatch, Size
 from model.pictures import PictureUnreadable, examine_picture, picture_size
 
 MAJORITY = 0.9  # of the pictures share a size: then the camera is fixed, and the others are mistakes
@@ -31,8 +31,8 @@ FEWEST_TO_COMPARE = 8
 class Finding:
     """Something about a golden picture that a person should know.
 
-    kind: unreadable, odd size, featureless, duplicate, blurred, dark, bright, outlier or note. left_out: the picture is
-    not used.
+    kind: unreadable, odd size, misplaced, featureless, duplicate, blurred, dark, bright, outlier or note. left_out: the
+    picture is not used.
     """
 
     path: Path
@@ -63,15 +63,16 @@ class Golden:
 def read_golden(
     paths: Sequence[Path],
     *,
-    roi: Box | None = None,
+    fixture_of: Callable[[Mapping[Path, Size]], Fixture] | None = None,
     budget: int = 256,
     groups: Mapping[Path, str] | None = None,
     after_picture: Callable[[int], None] = lambda _: None,
 ) -> Golden:
-    """Read golden pictures and choose the fixture from them.
+    """Read golden pictures into their fixture.
 
-    budget: input pixels are about budget². groups: by path, the part that several pictures show. Raises FixtureMismatch
-    if the ROI does not fit them, ValueError if none can be used.
+    fixture_of: says which, for the pictures that can be used, by file with width and height; None for the whole picture
+    at about budget² pixels. groups: by path, the part that several pictures show. Raises ValueError if none can be
+    used, and what fixture_of raises.
     """
     findings: list[Finding] = []
     sizes: dict[Path, Size] = {}
@@ -85,7 +86,8 @@ def read_golden(
     usable = [path for path in sizes if path not in left_out]
     if not usable:
         raise ValueError(f"none of the {len(paths)} pictures can be used: " + "; ".join(map(str, findings[:3])))
-    fixture = Fixture.for_pictures([sizes[path] for path in usable], roi=roi, budget=budget)
+    offered = {path: sizes[path] for path in usable}
+    fixture = fixture_of(offered) if fixture_of else Fixture.for_pictures(list(offered.values()), budget=budget)
     return _read_into(fixture, usable, findings, groups=groups or {}, after_picture=after_picture)
 
 
@@ -156,7 +158,8 @@ def _read_into(
         except PictureUnreadable as problem:
             findings.append(Finding(path, "unreadable", problem.reason, left_out=True))
         except FixtureMismatch as problem:
-            findings.append(Finding(path, "odd size", str(problem), left_out=True))
+            kind = "misplaced" if fixture.pose else "odd size"
+            findings.append(Finding(path, kind, str(problem), left_out=True))
         else:
             findings += [Finding(path, "note", note) for note in picture.notes]
             if float(fixed.std()) < FEATURELESS:

@@ -9,7 +9,7 @@ from model.efficientnet import LINEAR_CHANNELS, EfficientNetEncoder
 from model.fold import folded
 from model.golden_features import GoldenFeatures
 from model.levels import Channels, Levels, distances
-from model.normalisation import IMAGENET, Normalisation, normalise
+from model.normalisation import IMAGENET, Normalisation
 
 
 class Tapped(Protocol):
@@ -43,7 +43,7 @@ class InspectionNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.dtype = dtype
-        offset, spread = normalisation.tensors()
+        offset, spread = (values.permute(0, 2, 3, 1) for values in normalisation.tensors())  # (1, 1, 1, 3)
         self.register_buffer("offset", offset)  # buffers, so that they move with the network and tracing sees them
         self.register_buffer("spread", spread)
         self.teacher = folded(teacher).to("cpu", dtype)
@@ -55,15 +55,17 @@ class InspectionNetwork(nn.Module):
     def forward(self, images: Tensor) -> Levels | tuple[Tensor, Tensor, Tensor, Tensor]:
         """images: (B, H, W, 3) uint8 RGB. Returns D_1, D_2, D_3, each (B, H_k, W_k) float32, in [0, 2].
 
-        With a memory, fourth the golden features (B, C, H / 8, W / 8) float32.
+        With a memory, fourth the golden features (B, H / 8, W / 8, C) float32.
         """
-        given = normalise(images, self.offset, self.spread).to(self.dtype)
+        # Channels stay last until the first convolution, and are last again behind the last one: that is how OpenVINO
+        # keeps pictures in memory, so nothing is ever turned over.
+        given = ((images.float() - self.offset) / self.spread).permute(0, 3, 1, 2).to(self.dtype)
         if self.features is None:
             taught = self.teacher(given)
-            return distances(taught, self.student(taught))
+            return distances(self.student(taught), taught)  # in the gates' order, so that OpenVINO finds them equal
         taught, linear = cast("Tapped", self.teacher).tap(given)
-        first, second, third = distances(taught, self.student(taught))
-        return first, second, third, self.features(linear)
+        first, second, third = distances(self.student(taught), taught)
+        return first, second, third, self.features(linear).permute(0, 2, 3, 1)
 
 
 def linear_channels(encoder: nn.Module) -> Channels:

@@ -8,97 +8,52 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from model.architecture import Architecture
 from model.batches import Batches, Twins
-from model.calibration import FAIL_RATE, REVIEW_RATE, Calibration, calibrate, one_per_group
+from model.calibration import Calibration, calibrate, one_per_group
 from model.checkpoint import CheckpointInvalid
+from model.code_version import code_version
 from model.datasets import open_dataset
-from model.fixture import Box
+from model.fixture import Fixture, Size
+from model.fixture_choice import fixture_for
 from model.foreground import Foregrounds
-from model.foreground import Kind as ForegroundKind
-from model.fusion import Second, Witness
+from model.fusion import Second
 from model.golden import Finding, Golden, read_golden, read_more
+from model.learn_options import LearnOptions
 from model.manifest import CalibrationRecord, DataSnapshot, Manifest, ModelLimits
+from model.memory import MOST_PARTS
 from model.model_file import save, tensors_of
 from model.networks import Networks, build_networks
 from model.pace import Budget
 from model.predictor import valid_pixels
-from model.regions import DEFAULT_MINIMUM_AREA
 from model.remembering import record_of, remember
-from model.runtimes import Precision, RuntimeChoice, RuntimeName, open_runtime
+from model.runtimes import RuntimeChoice, open_runtime
 from model.scorer import Scorer
 from model.split import LearningImpossible, Split, split_golden
 from model.steps import Halves
 from model.textures import FolderTextures, Mixed, NormalTextures, ProceduralTextures, Textures
 from model.threads import ThreadChooser
-from model.training import Rates, Schedule, Tick, TrainingCancelled, TrainingPlan, TrainingReport, train
+from model.training import Tick, TrainingCancelled, TrainingPlan, TrainingReport, train
 
 COMPILE_SECONDS = 6.0  # of the time budget kept for opening the runtime and writing the file
 SCORE_SECONDS = 0.03  # and for each calibration picture at 256² pixels
-REMEMBERED = 100  # pictures that fill the memory and give the units
 MOST_RESERVED = 0.3
+MOST_CHOOSING = 0.12  # of the time budget, for choosing the fixture
+
+__all__ = ["LearnOptions", "Learnt", "Progress", "learn"]
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float, float, Mapping[str, float]], None]
 """phase, done, total, numbers such as teacher_loss, student_loss, iterations_per_second, seconds_left."""
-
-
-@dataclass(frozen=True)
-class LearnOptions:
-    """How to learn a product.
-
-    budget: of the whole job. size: input pixels are about size². roi, ignored: x, y, width, height in raw pixels.
-    review_rate, fail_rate: shares of good parts that may be sent to a person, or thrown away. textures: a folder of
-    pictures for synthetic anomalies; None for procedural ones and the product's own. threads: exactly so many; None for
-    as many as pay beside whatever else is running. weights: where ImageNet weights lie; None for the usual places.
-    """
-
-    architecture: Architecture = field(default_factory=Architecture)
-    budget: Budget = field(default_factory=lambda: Budget(seconds=180))
-    size: int = 256
-    roi: Box | None = None
-    ignored: tuple[Box, ...] = ()
-    minimum_area: int = DEFAULT_MINIMUM_AREA
-    batch: int = 4
-    seed: int = 0
-    schedule: Schedule = "staged"
-    rates: Rates = "constant"
-    foreground: ForegroundKind = "none"
-    textures: Path | None = None
-    runtime: RuntimeName = "auto"
-    precision: Precision = "f32"
-    witness: Witness = "both"
-    review_rate: float = REVIEW_RATE
-    fail_rate: float = FAIL_RATE
-    threads: int | None = None
-    weights: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.foreground == "roi":
-            raise ValueError("the fixture already cuts the ROI out; choose foreground none, otsu or grabcut")
-        if not 64 <= self.size <= 1024:
-            raise ValueError(f"size {self.size}: 64 to 1024 is offered")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for the model file and reports."""
-        return asdict(self) | {
-            "roi": list(self.roi) if self.roi else None,
-            "ignored": [list(box) for box in self.ignored],
-            "architecture": self.architecture.to_dict(),
-            "budget": str(self.budget),
-            "textures": str(self.textures) if self.textures else None,
-            "weights": str(self.weights) if self.weights else None,
-        }
 
 
 @dataclass(frozen=True)
@@ -130,16 +85,16 @@ def learn(
 ) -> Learnt:
     """Learn a product from its good parts, calibrate, and write the model file.
 
-    pictures: files, or a folder (MVTec AD layout or flat). held_out: further good pictures, for calibration alone; then
-    all of `pictures` are trained on. A checkpoint lies beside `destination` while training; the same call goes on from
-    it after a crash. Raises LearningImpossible, FixtureMismatch, TrainingCancelled, TrainingDiverged, WeightsMissing,
-    RuntimeUnavailable, OSError.
+    pictures: files, or a folder (see open_dataset). held_out: further good pictures, for calibration alone, by default
+    those that the folder sets aside; if there are any, all of `pictures` are trained on. A checkpoint lies beside
+    `destination` while training; the same call goes on from it after a crash. Raises LearningImpossible,
+    DatasetUnusable, FixtureMismatch, TrainingCancelled, TrainingDiverged, WeightsMissing, RuntimeUnavailable, OSError.
     """
     options = options or LearnOptions()
     job = _Job(options, destination, progress, cancelled)
-    golden, extra = job.read(pictures, held_out)
-    split = split_golden(golden, extra, fail_rate=options.fail_rate, seed=options.seed)
     networks = build_networks(options.architecture, weights=options.weights, seed=options.seed)
+    golden, extra = job.read(pictures, held_out, networks.expert)
+    split = split_golden(golden, extra, fail_rate=options.fail_rate, seed=options.seed)
     report, twins = job.train(networks, golden.pictures[split.train], split)
     draft = job.manifest(golden, split)
     scorer, second = job.witnesses(networks, draft, golden.pictures[split.train])
@@ -148,7 +103,7 @@ def learn(
         "memory": record_of(second) if second else None,
         "training": options.to_dict()
         | {"iterations": report.iterations, "losses": asdict(report.losses), "train_seconds": report.seconds}
-        | {"twins": dict(twins.report.to_dict()), "texture_files": job.texture_files}
+        | {"twins": dict(twins.report.to_dict()), "texture_files": job.texture_files, "fixtures": job.fixtures}
         | {"calibration": _without_scores(calibration)},
         "calibration": CalibrationRecord(scores=calibration.scores, fingerprint=scorer.runtime.fingerprint),
         "limits": ModelLimits(t_lo=calibration.pass_limit, t_hi=calibration.fail_limit),
@@ -182,6 +137,7 @@ class _Job:
         self.options = options
         self.checkpoint = destination.with_name(destination.name + ".checkpoint")
         self.texture_files: list[list[str]] = []
+        self.fixtures: dict[str, Any] = {}
         self._progress = progress
         self._cancelled = cancelled
         self._begun = time.monotonic()
@@ -190,11 +146,13 @@ class _Job:
     def spent(self) -> float:
         return time.monotonic() - self._begun
 
-    def read(self, pictures: Path | Sequence[Path], held_out: Sequence[Path]) -> tuple[Golden, Golden | None]:
+    def read(
+        self, pictures: Path | Sequence[Path], held_out: Sequence[Path], expert: nn.Module
+    ) -> tuple[Golden, Golden | None]:
         groups: Mapping[Path, str] = {}
         if isinstance(pictures, Path):
             dataset = open_dataset(pictures)
-            pictures, groups = dataset.train, dataset.groups
+            pictures, groups, held_out = dataset.train, dataset.groups, held_out or dataset.held_out
         total = len(pictures) + len(held_out)
 
         def one_read(number: int) -> None:
@@ -204,7 +162,7 @@ class _Job:
 
         try:
             golden = read_golden(
-                pictures, roi=self.options.roi, budget=self.options.size, groups=groups, after_picture=one_read
+                pictures, fixture_of=lambda sizes: self._fixture(sizes, expert), groups=groups, after_picture=one_read
             )
             extra = read_more(held_out, golden.fixture) if held_out else None
         except ValueError as problem:
@@ -213,6 +171,20 @@ class _Job:
             raise LearningImpossible(str(problem)) from problem
         self._progress("pictures", total, total, {})
         return golden, extra
+
+    def _fixture(self, sizes: Mapping[Path, Size], expert: nn.Module) -> Fixture:
+        """The one that is asked for, or that serves these golden pictures best."""
+        options, seconds = self.options, self.options.budget.seconds
+
+        def enough() -> bool:
+            self._progress("fixture", len(sizes), len(sizes), {})
+            return self._cancelled() or (seconds is not None and self.spent > MOST_CHOOSING * seconds)
+
+        choice = fixture_for(
+            sizes, options.fixture_asked(), expert, budget=options.size, seed=options.seed, enough=enough
+        )
+        self.fixtures = choice.to_dict()
+        return choice.fixture
 
     def train(self, networks: Networks, pictures: NDArray[np.uint8], split: Split) -> tuple[TrainingReport, Twins]:
         options = self.options
@@ -256,7 +228,7 @@ class _Job:
             minimum_area=self.options.minimum_area,
             precision=self.options.precision,
             data=DataSnapshot(digest=split.digest, counts=split.counts),
-            code_version=_code_version(),
+            code_version=code_version(),
         )
 
     def witnesses(
@@ -304,7 +276,7 @@ class _Job:
             return self.options.budget
         area = (self.options.size / 256) ** 2
         reserve = min(
-            COMPILE_SECONDS + SCORE_SECONDS * area * (len(split.calibration) + REMEMBERED), MOST_RESERVED * seconds
+            COMPILE_SECONDS + SCORE_SECONDS * area * (len(split.calibration) + MOST_PARTS), MOST_RESERVED * seconds
         )
         return Budget(seconds=max(seconds - self.spent - reserve, 0.1 * seconds))
 
@@ -322,10 +294,3 @@ def _numbers(tick: Tick) -> dict[str, float]:
 
 def _without_scores(calibration: Calibration) -> dict[str, Any]:
     return {name: value for name, value in calibration.to_dict().items() if name != "scores"}
-
-
-def _code_version() -> str:
-    try:
-        return version("flawline")
-    except PackageNotFoundError:  # run from a folder that was never installed
-        return "unknown"

@@ -106,6 +106,8 @@ class Manifest(Part):
             raise ValueError(
                 f"the fixture makes {fixture.height}x{fixture.width} px, the network takes {self.height}x{self.width}"
             )
+        if self.ignored and fixture.pose is not None:
+            raise ValueError(f"rectangles are ignored, but fixture {fixture.kind} finds another place in each picture")
         if self.ignored and fixture.picture is None:
             raise ValueError("rectangles are ignored, but the pictures' size is not fixed, so they have no fixed place")
         return self
@@ -130,7 +132,7 @@ class Manifest(Part):
         try:
             return Fixture.from_dict(values)
         except (KeyError, TypeError, IndexError) as problem:
-            raise ValueError(f"the fixture {values} is not one: {problem!r}") from problem
+            raise ValueError(f"the fixture of kind {values.get('kind')!r} is not one: {problem!r}") from problem
 
     def calibrated_for(self, fingerprint: Fingerprint) -> bool:
         """Whether limits and scores were taken on this runtime; otherwise neither PASS nor FAIL may be said."""

@@ -20,7 +20,8 @@ from model.threads import on_one_thread
 
 REACH = 1  # cells of stride 8, in each direction
 MOST_PARTS = 120
-FEWEST_OTHERS = 8
+FEWEST = 8  # parts that tell where distances are usual
+FOLDS = 5
 CALM = 3.0  # mean strays that are added everywhere: a place that hardly strays on few parts is not that sure
 FLATTEST = 0.05  # of the mean spread of the channels
 PIECE = 4  # pictures searched at once
@@ -59,18 +60,28 @@ class GoldenMemory:
         place = features.shape[2:]
         return cls(bank, mean, spread, torch.zeros(place), torch.ones(place))
 
-    def settled(self, features: NDArray[np.float32]) -> "GoldenMemory":
-        """The same memory that also knows, from other good parts, where distances are usual; source: rd-e.md §13.
+    @classmethod
+    def learnt(cls, features: NDArray[np.float32]) -> tuple["GoldenMemory", NDArray[np.float32]]:
+        """A memory that also knows where distances are usual, and the distances of its own parts, (N, h, w).
 
-        features: (N, C, h, w). Edges and reflections differ on every good part, and would outweigh a real flaw on a
-        quiet place. With fewer than FEWEST_OTHERS parts nothing can be said of single places, and nothing changes.
+        features: of N parts, (N, C, h, w). Each part is held against a memory of the parts of the other FOLDS, so that
+        all are remembered and none is compared with itself. Edges and reflections differ on every good part, and would
+        outweigh a real flaw on a quiet place (rd-e.md §13). With fewer than FEWEST parts nothing can be said of single
+        places.
         """
-        if len(features) < FEWEST_OTHERS:
-            return self
-        found = self.distances(features)
+        memory = cls.of(features)
+        found = np.zeros((len(features), *memory.shape), np.float32)
+        places = np.arange(len(features)) % min(FOLDS, len(features))
+        for fold in range(int(places.max()) + 1):
+            others = features[places != fold]
+            if len(others):
+                found[places == fold] = cls.of(others).distances(features[places == fold])
+        if len(features) < FEWEST:
+            return memory, found
         usual, strays = (_smoothed(values) for values in (found.mean(axis=0), found.std(axis=0)))
-        floor = CALM * float(strays.mean())
-        return replace(self, usual=torch.from_numpy(usual), strays=torch.from_numpy(strays + np.float32(floor)))
+        strays = strays + np.float32(CALM * float(strays.mean()))
+        settled = replace(memory, usual=torch.from_numpy(usual), strays=torch.from_numpy(strays))
+        return settled, np.asarray((found - usual) / strays, dtype=np.float32)
 
     @cached_property
     def bank_squares(self) -> Tensor:
@@ -141,9 +152,8 @@ class MemoryMaps:
         with on_one_thread():
             parts = range(0, len(features), PIECE)
             found = [self._memory.distances(features[start : start + PIECE]) for start in parts]
-        return self._maker.one_level(np.concatenate(found), LEVEL)
+        return self.of_cells(np.concatenate(found))
 
-
-def choose_parts(count: int, *, most: int = MOST_PARTS) -> int:
-    """How many of `count` training parts to remember; the others tell how far good parts are from the memory."""
-    return max(1, min(most, count * 3 // 4))
+    def of_cells(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The maps (B, H, W) of distances (B, h, w)."""
+        return self._maker.one_level(distances, LEVEL)

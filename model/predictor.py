@@ -14,6 +14,7 @@ from model.fixture import Fixture
 from model.fusion import Second
 from model.manifest import Manifest
 from model.model_file import load
+from model.placement import Placement
 from model.regions import Region, RegionRule, find_regions
 from model.runtimes import Fingerprint, RuntimeChoice, RuntimeName, Seen, open_runtime
 from model.scorer import Scorer
@@ -24,12 +25,19 @@ class Prediction:
     """What the model says of one picture.
 
     score: raw, the highest value of the map among the pixels that are looked at; NaN if the network's answer was not
-    finite. map: (H, W) float32 at the model's size. regions: highest peak first.
+    finite. map: (H, W) float32 at the model's size. regions: highest peak first. placement: where the raw picture lies
+    on the input, where it is known.
     """
 
     score: float
     map: NDArray[np.float32]
     regions: tuple[Region, ...]
+    placement: Placement | None = None
+
+    def on_picture(self, placement: Placement) -> Self:
+        """The same with its regions in pixels of the raw picture that lies so."""
+        regions = tuple(region.on_picture(placement) for region in self.regions)
+        return replace(self, regions=regions, placement=placement)
 
 
 class Predictor:
@@ -117,11 +125,10 @@ class Predictor:
         """
         if not pictures:
             return []
-        predictions = self(np.stack([self.fixture.apply(picture) for picture in pictures]))
-        return [
-            _on_picture(prediction, self.fixture, (picture.shape[1], picture.shape[0]))
-            for prediction, picture in zip(predictions, pictures, strict=True)
-        ]
+        placements = [self.fixture.place(picture) for picture in pictures]
+        pairs = zip(pictures, placements, strict=True)
+        predictions = self(np.stack([self.fixture.lay(picture, placement) for picture, placement in pairs]))
+        return [one.on_picture(placement) for one, placement in zip(predictions, placements, strict=True)]
 
 
 def valid_pixels(manifest: Manifest) -> NDArray[np.bool_] | None:
@@ -133,7 +140,9 @@ def valid_pixels(manifest: Manifest) -> NDArray[np.bool_] | None:
         return None
     fixture = manifest.fitted()
     assert fixture.picture is not None  # the manifest has checked it
-    (left, top, raw_width, raw_height), (x0, y0, laid_width, laid_height) = fixture.window(fixture.picture)
+    placement = fixture.still(fixture.picture)
+    assert placement.window is not None
+    (left, top, raw_width, raw_height), (x0, y0, laid_width, laid_height) = placement.window, placement.inner
     valid = np.ones(manifest.size, dtype=np.bool_)
     for x, y, width, height in manifest.ignored:
         columns = _span(x - left, width, scale=laid_width / raw_width, offset=x0, end=manifest.width)
@@ -160,7 +169,3 @@ def _scorer(
         memory=second is not None,
     )
     return Scorer(runtime, valid=valid_pixels(manifest), second=second)
-
-
-def _on_picture(prediction: Prediction, fixture: Fixture, size: tuple[int, int]) -> Prediction:
-    return replace(prediction, regions=tuple(region.on_picture(fixture, size) for region in prediction.regions))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fixture import Fixture
+from model.placement import Placement
 
 DEFAULT_MINIMUM_AREA = 4
 
@@ -27,15 +27,13 @@ class Region:
     peak: float
     mean: float
 
-    def on_picture(self, fixture: Fixture, picture_size: tuple[int, int]) -> "Region":
-        """The same region in pixels of the raw picture.
+    def on_picture(self, placement: Placement) -> "Region":
+        """The same region in pixels of the raw picture that lies so on the input.
 
-        picture_size: width, height. The box is the smallest of whole pixels around it, cut at the picture's edge.
+        The box is the smallest of whole pixels around it, cut at the picture's edge.
         """
-        x, y, width, height = fixture.to_raw((self.x, self.y, self.width, self.height), picture_size)
-        raw, laid = fixture.window(picture_size)
-        scale = (raw[2] * raw[3]) / (laid[2] * laid[3])
-        area = min(max(1, round(self.area * scale)), width * height)
+        x, y, width, height = placement.to_raw((self.x, self.y, self.width, self.height))
+        area = min(max(1, round(self.area / placement.scale**2)), width * height)
         return replace(self, x=x, y=y, width=width, height=height, area=area)
 
 

@@ -55,7 +55,8 @@ class Runtime(Protocol):
 class Seen:
     """What a network says of N pictures.
 
-    distances: D_1, D_2, D_3, (N, H_k, W_k) float32. features: (N, C, H / 8, W / 8) float32, None without a memory.
+    distances: D_1, D_2, D_3, (N, H_k, W_k) float32. features: (N, C, H / 8, W / 8) float32, None without a memory; a
+    view of numbers that lie channels last, as the memory compares them.
     """
 
     distances: Distances
@@ -131,7 +132,7 @@ class TorchRuntime:
         finally:
             torch.set_num_threads(before)
         first, second, third, *features = (np.concatenate(level) for level in zip(*parts, strict=True))
-        return Seen((first, second, third), *features)
+        return Seen((first, second, third), *(np.moveaxis(found, -1, 1) for found in features))
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         given = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)

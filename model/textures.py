@@ -16,8 +16,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from model.fixture import resize
 from model.pictures import SUFFIXES, read_picture
+from model.placement import resize
 
 Size = tuple[int, int]  # height, width
 Field = NDArray[np.float32]

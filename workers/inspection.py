@@ -131,9 +131,9 @@ class Inspector:
         """Store what is kept of each frame, the first of equal ones."""
         kept: dict[FrameId, Kept] = {}
         for one, judgement in zip(ready, judgements, strict=True):
-            frame, heat = one.taken.frame, judgement.prediction.map if judgement.prediction else None
+            frame, seen = one.taken.frame, judgement.prediction
             if frame and frame.id not in kept:
-                kept[frame.id] = self._keeper(frame, judgement.verdict, Evidence(one.taken.value, one.small, heat))
+                kept[frame.id] = self._keeper(frame, judgement.verdict, Evidence(one.taken.value, one.small, seen))
         self._stores.blobs.put_all([item for one in kept.values() for item in one.items])
         return kept
 
@@ -149,7 +149,7 @@ class Inspector:
             inspected_at=judgement.at or self._now(), predict_ms=judgement.predict_ms,
             worker=describe(by.predictor.fingerprint) if by else "", is_late=judgement.reason == NoVerdictReason.LATE,
             size=len(one.value), picture=kept.picture, thumb=kept.thumb, heat=kept.heat,
-            heat_min=kept.heat_min, heat_max=kept.heat_max, regions=regions_of(judgement, (width, height)),
+            heat_min=kept.heat_min, heat_max=kept.heat_max, regions=regions_of(judgement),
         )  # fmt: skip
 
     def _publish(self, verdict: FrameInspected) -> None:

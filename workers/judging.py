@@ -75,10 +75,7 @@ def in_time(frame: FrameCaptured | None, judgement: Judgement, now: int) -> Judg
     return replace(judgement, verdict=MachineVerdict.NO_VERDICT, reason=NoVerdictReason.LATE, detail=detail)
 
 
-def regions_of(judgement: Judgement, size: tuple[int, int]) -> tuple[RegionRow, ...]:
-    """The prediction's regions in raw pixels; `size` is the raw picture's width and height."""
-    if not judgement.prediction or not judgement.by:
-        return ()
-    fixture = judgement.by.predictor.fixture
-    raw = (region.on_picture(fixture, size) for region in judgement.prediction.regions[:MOST_REGIONS])
-    return tuple(RegionRow(**asdict(region)) for region in raw)
+def regions_of(judgement: Judgement) -> tuple[RegionRow, ...]:
+    """The prediction's regions, in raw pixels."""
+    regions = judgement.prediction.regions if judgement.prediction else ()
+    return tuple(RegionRow(**asdict(region)) for region in regions[:MOST_REGIONS])

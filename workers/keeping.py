@@ -10,7 +10,6 @@ heat    FAIL and REVIEW, or all scored    8-bit map, its range in the row
 
 import zlib
 from dataclasses import dataclass
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -20,21 +19,21 @@ from core.blobs.keys import Kind, frame_key
 from core.blobs.protocol import Item
 from core.messages import FrameCaptured
 from core.verdicts import MachineVerdict
+from model.predictor import Prediction
 
-Pixel = TypeVar("Pixel", np.uint8, np.float32)
 SMALL = 640  # px, the longer side of a small picture: a tile of the wall is 456 px wide with four cameras, 663 with two
 QUALITY = 75  # of a small picture; at 85 it takes a third more bytes, and no tile looks better
-HEAT = 320  # px, the longer side of a stored heat map
+HEAT = 320  # px, the longer side of a stored heat map, which shows the whole picture
 SUFFIX = {"jpeg": "jpg", "png": "png"}
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What there is to keep: the encoded picture, and where they exist its small JPEG and the anomaly map."""
+    """What there is to keep: the encoded picture, and where they exist its small JPEG and what the model says of it."""
 
     value: bytes
     small: bytes | None = None
-    heat: NDArray[np.float32] | None = None
+    seen: Prediction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,15 @@ class Keeper:
             picture = put(Kind.SAMPLE if passed else Kind.FRAME, evidence.value, suffix, durable=not passed)
         if evidence.small is not None:
             thumb = put(Kind.RING if passed else Kind.THUMB, evidence.small, "jpg", durable=False)
-        if self._keeps_heat(verdict, evidence.heat):
-            assert evidence.heat is not None
-            encoded, low, high = heat_png(evidence.heat)
+        found = evidence.seen
+        if found is not None and found.placement is not None and self._keeps_heat(verdict, found):
+            encoded, low, high = heat_png(found.placement.on_picture(found.map, HEAT))
             heat = put(Kind.HEAT, encoded, "png", durable=not passed)
         return Kept(picture, thumb, heat, low, high, evidence.small, tuple(items))
 
-    def _keeps_heat(self, verdict: MachineVerdict, heat: NDArray[np.float32] | None) -> bool:
+    def _keeps_heat(self, verdict: MachineVerdict, found: Prediction) -> bool:
         wanted = self._all_heat or verdict in (MachineVerdict.FAIL, MachineVerdict.REVIEW)
-        return wanted and heat is not None and bool(np.isfinite(heat).all())
+        return wanted and bool(np.isfinite(found.map).all())
 
 
 def is_sampled(identity: str, share: float) -> bool:
@@ -103,7 +102,7 @@ def small_jpeg(picture: NDArray[np.uint8]) -> bytes:
 
 def heat_png(heat: NDArray[np.float32]) -> tuple[bytes, float, float]:
     """An (H, W) map as an 8-bit PNG with the score values of its black and its white."""
-    levels, low, high = eight_bit(shrunk(heat, HEAT))
+    levels, low, high = eight_bit(heat)
     return _encoded(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 1]), low, high
 
 
@@ -112,15 +111,6 @@ def eight_bit(heat: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float, floa
     low, high = float(heat.min()), float(heat.max())
     levels = np.zeros_like(heat) if high <= low else (heat - low) * (255.0 / (high - low))
     return np.rint(levels).astype(np.uint8), low, high
-
-
-def shrunk(picture: NDArray[Pixel], side: int) -> NDArray[Pixel]:
-    """The picture with its longer side at most `side` pixels, area-averaged."""
-    scale = side / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=picture.dtype)
 
 
 def _encoded(suffix: str, pixels: cv2.typing.MatLike, options: list[int]) -> bytes:

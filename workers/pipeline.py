@@ -121,7 +121,10 @@ class Pipeline:
                 predictions = look.found.predictor.conclude(look.seen)
                 share = (look.seconds + time.perf_counter() - started) * 1000 / len(look.places)
                 for place, prediction in zip(look.places, predictions, strict=True):
-                    judgements[place] = scored(judgements[place], prediction, look.found.limits, share)
+                    placement = ready[place].placement
+                    assert placement is not None  # or nothing would have been looked at
+                    seen = prediction.on_picture(placement)
+                    judgements[place] = scored(judgements[place], seen, look.found.limits, share)
         return Judged(ready, judgements)
 
 

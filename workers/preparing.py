@@ -7,6 +7,7 @@ from core.broker.protocol import Message
 from core.errors import BadFrame
 from core.verdicts import InvalidReason
 from model.fixture import FixtureMismatch
+from model.placement import Placement
 from workers.frames import Picture, Taken
 from workers.keeping import small_jpeg
 from workers.shelf import Qualified, Shelf, Unknown, Unqualified
@@ -17,13 +18,15 @@ class Prepared:
     """A message as far as it could be made ready.
 
     small: the JPEG that is kept of it, found: what its product is judged by; None where there is no picture. laid: what
-    the network is to see, None where nobody can judge it. problem: why the picture does not fit.
+    the network is to see and placement, where it lies there; None where nobody can judge it. problem: why the picture
+    does not fit.
     """
 
     taken: Taken
     small: bytes | None = None
     found: Qualified | Unqualified | Unknown | None = None
     laid: Picture | None = None
+    placement: Placement | None = None
     problem: BadFrame | None = None
 
 
@@ -37,6 +40,8 @@ def prepare(message: Message, take: Callable[[Message], Taken], shelf: Shelf) ->
     if not isinstance(found, Qualified):
         return Prepared(taken, small, found)
     try:
-        return Prepared(taken, small, found, found.predictor.fixture.apply(taken.picture))
+        fixture = found.predictor.fixture
+        placement = fixture.place(taken.picture)
+        return Prepared(taken, small, found, fixture.lay(taken.picture, placement), placement)
     except FixtureMismatch as problem:
         return Prepared(taken, small, found, problem=BadFrame(str(problem), InvalidReason.MISALIGNED))

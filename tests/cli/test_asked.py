@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from cli.asked import Asked, with_options
 
 GIVEN: dict[str, Any] = {
-    "budget": "4it", "size": 64, "backbone": "resnet18", "ablation": "rd", "witness": "student", "roi": "1,2,3,4",
+    "budget": "4it", "size": 64, "backbone": "resnet18", "ablation": "rd", "witness": "student", "fixture": "roi",
+    "flat_field": "off", "roi": "1,2,3,4",
     "ignore": ["1,1,2,2", "5,5,6,6"], "seed": 3, "review_rate": 0.05, "fail_rate": 0.01, "textures": Path("grain"),
 }  # fmt: skip
 

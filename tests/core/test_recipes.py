@@ -16,7 +16,7 @@ def test_a_recipe_survives_its_json() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"product": "Ring 1"}, {"product": "ring", "fixture": "roi"},
+        {"product": "Ring 1"}, {"product": "ring", "fixture": "axes"}, {"product": "ring", "flat_field": "yes"},
         {"product": "ring", "roi": {"x": 0, "y": 0, "width": 1, "height": 1}},
         {"product": "ring", "limits": {"t_lo": 2, "t_hi": 1}}, {"product": "ring", "limits": {"t_lo": "NaN"}},
         {"product": "ring", "colour": "red"}, {"product": "ring", "classes": ["x"] * 10},

@@ -4,17 +4,20 @@ import hashlib
 import json
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from model.architecture import Architecture
 from model.errors import ModelFileInvalid
-from model.fixture import Fixture
+from model.fixture import Fixture, FixtureMismatch
+from model.locating import PartFinder
 from model.manifest import Manifest, ModelLimits
 from model.model_file import load, save
+from model.pose import Pose
 from tests.fuzz.mutation import damaged
 
 SIDE = 64
@@ -24,10 +27,7 @@ SIDE = 64
 def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A small file with a true manifest and some tensors; load() reads the file and builds no network."""
     path = tmp_path_factory.mktemp("models") / "good.safetensors"
-    fixture = Fixture("none", None, SIDE, SIDE, (SIDE, SIDE)).to_dict()
-    words = Manifest(
-        architecture=Architecture().to_dict(), height=SIDE, width=SIDE, fixture=fixture, limits=ModelLimits(t_lo=1.0)
-    )
+    words = manifest_of(located("axis").to_dict())
     save(path, {"teacher.a": torch.arange(6.0).reshape(2, 3), "student.b": torch.ones(4)}, words)
     load(path)
     return path.read_bytes()
@@ -75,6 +75,39 @@ def test_a_manifest_that_somebody_rewrote_and_signed_again_is_valid_or_refused(g
         assert found.manifest.limits is None or np.isfinite(found.manifest.limits.t_lo)
         with pytest.raises(ModelFileInvalid):  # these tensors fit no network
             found.networks()
+
+
+@pytest.mark.parametrize("kind", ["axis", "template"])
+def test_a_fixture_that_somebody_rewrote_is_valid_or_refused(kind: Literal["axis", "template"]) -> None:
+    random = np.random.default_rng(7)
+    for _ in range(1500):
+        words = json.loads(json.dumps(_changed(located(kind).to_dict(), random)))
+        if not isinstance(words, dict):
+            continue
+        try:
+            found = manifest_of(words).fitted()
+        except ValueError:  # as pydantic's are, and as model_file expects them
+            continue
+        assert (found.width, found.height) == (SIDE, SIDE)
+        picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+        try:
+            assert found.apply(picture).shape == (SIDE, SIDE, 3)
+        except FixtureMismatch:
+            continue
+
+
+def located(kind: Literal["axis", "template"]) -> Fixture:
+    """A fixture with a pose, whose template is a small ramp."""
+    ramp = np.add.outer(np.arange(16), np.arange(24)).astype(np.uint8) * 6
+    template = cv2.imencode(".png", ramp)[1].tobytes()
+    finder = PartFinder(20.0, 0.02, 0.5) if kind == "axis" else None
+    pose = Pose(kind, (40.0, 30.0), template, 0.5, finder, None if finder else (32.0, 32.0))
+    return Fixture(kind, None, SIDE, SIDE, (SIDE, SIDE), pose)
+
+
+def manifest_of(fixture: dict[str, Any]) -> Manifest:
+    limits = ModelLimits(t_lo=1.0)
+    return Manifest(architecture=Architecture().to_dict(), height=SIDE, width=SIDE, fixture=fixture, limits=limits)
 
 
 def load_from(data: bytes, folder: Path) -> Any:

@@ -128,10 +128,11 @@ class Bench:
         product: str = "ring",
         seed: int = 0,
         fingerprint: Fingerprint | None = None,
+        fixture: Fixture | None = None,
     ) -> ModelRow:
         """Register and activate a model with these limits; without any, it passes all."""
         path = self.folder / f"{product}-{seed}.safetensors"
-        sha256 = save_model(path, limits or ModelLimits(t_lo=1e9), seed=seed, fingerprint=fingerprint)
+        sha256 = save_model(path, limits or ModelLimits(t_lo=1e9), seed=seed, fingerprint=fingerprint, fixture=fixture)
         return self.register(path, sha256, product=product)
 
     def register(self, path: Path, sha256: str, *, product: str = "ring") -> ModelRow:
@@ -198,10 +199,10 @@ def _fingerprint() -> Fingerprint:
     return Predictor.from_networks(networks.teacher, networks.student, _manifest(), runtime="torch").fingerprint
 
 
-def _manifest(picture_size: tuple[int, int] = (SIDE, SIDE), **manifest: Any) -> Manifest:
-    fixture = Fixture("none", None, SIDE, SIDE, picture_size)
+def _manifest(fixture: Fixture | None = None, **manifest: Any) -> Manifest:
+    laid = fixture or Fixture("none", None, SIDE, SIDE, (SIDE, SIDE))
     architecture = Architecture().to_dict()
-    return Manifest(architecture=architecture, height=SIDE, width=SIDE, fixture=fixture.to_dict(), **manifest)
+    return Manifest(architecture=architecture, height=laid.height, width=laid.width, fixture=laid.to_dict(), **manifest)
 
 
 _loaded: dict[str, Predictor] = {}
@@ -214,11 +215,18 @@ def load_predictor(path: Path, sha256: str) -> Predictor:
     return _loaded[sha256]
 
 
-def save_model(path: Path, limits: ModelLimits, *, seed: int = 0, fingerprint: Fingerprint | None = None) -> str:
+def save_model(
+    path: Path,
+    limits: ModelLimits,
+    *,
+    seed: int = 0,
+    fingerprint: Fingerprint | None = None,
+    fixture: Fixture | None = None,
+) -> str:
     """A model file of untrained networks, calibrated for PyTorch on this machine; returns its SHA-256."""
     networks = _networks(seed)
     calibration = CalibrationRecord(scores=(0.1,), fingerprint=fingerprint or _fingerprint())
-    words = _manifest(limits=limits, calibration=calibration)
+    words = _manifest(fixture, limits=limits, calibration=calibration)
     return save(path, tensors_of(networks.teacher, networks.student), words)
 
 

@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.verdicts import MachineVerdict
+from model.placement import Placement
+from model.predictor import Prediction
 from tests.workers.bench import SIDE, frame, picture, png
 from workers.keeping import SMALL, Evidence, Keeper, small_jpeg
 
 GOOD = png(picture())
 HEAT = np.linspace(0, 1, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
-EVIDENCE = Evidence(GOOD, small_jpeg(picture()), HEAT)
+WHOLE = Placement.of_window((0, 0, SIDE, SIDE), (SIDE, SIDE), (SIDE, SIDE))
+EVIDENCE = Evidence(GOOD, small_jpeg(picture()), Prediction(1.0, HEAT, (), WHOLE))
 
 
 def decoded(jpeg: bytes) -> NDArray[np.uint8]:
@@ -56,9 +59,27 @@ def test_the_row_names_what_is_stored_and_nothing_else() -> None:
 
 
 def test_a_map_that_is_not_finite_is_not_kept() -> None:
-    broken = Evidence(GOOD, None, np.full((8, 8), np.nan, np.float32))
+    broken = Evidence(GOOD, None, Prediction(np.nan, np.full((SIDE, SIDE), np.nan, np.float32), (), WHOLE))
     kept = Keeper(sample_share=0.0, all_heat=True)(frame(), MachineVerdict.NO_VERDICT, broken)
     assert (kept.heat, kept.heat_min) == (None, None)
+
+
+def test_a_heat_map_shows_the_whole_picture_however_little_of_it_was_looked_at() -> None:
+    """A page lays it over the picture as it is."""
+    hot = np.zeros((SIDE, SIDE), np.float32)
+    hot[40, 48] = 3.0
+    placed = Placement.of_window((800, 200, 256, 256), (1280, 1024), (SIDE, SIDE))
+    kept = Keeper(sample_share=0.0, all_heat=True)(
+        frame(), MachineVerdict.FAIL, Evidence(GOOD, None, Prediction(3.0, hot, (), placed))
+    )
+    (heat,) = (data for key, data, _ in kept.items if key == kept.heat)
+    levels = cv2.imdecode(np.frombuffer(heat, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert levels is not None
+    assert levels.shape == (256, 320)
+    rows, columns = np.nonzero(levels == levels.max())
+    assert (columns.mean() + 0.5) * 4 == pytest.approx(800 + 48.5 * 4, abs=4)
+    assert (rows.mean() + 0.5) * 4 == pytest.approx(200 + 40.5 * 4, abs=4)
+    assert (kept.heat_min, kept.heat_max) == (0.0, 3.0)
 
 
 @settings(max_examples=60, deadline=None)

@@ -113,7 +113,8 @@ def test_limits_that_do_not_follow_from_the_scores_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "held"), [(2, 1), (5, 2), (10, 3), (19, 6), (20, 10), (81, 16), (200, 40), (400, 200), (2000, 499)]
+    ("count", "held"),
+    [(2, 1), (5, 2), (10, 3), (20, 6), (33, 10), (49, 10), (81, 16), (200, 40), (400, 200), (2000, 499)],
 )
 def test_how_many_parts_are_held_out(count: int, held: int) -> None:
     assert hold_out_count(count, 0.002) == held

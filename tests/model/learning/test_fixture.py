@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -6,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.fixture import Fixture, FixtureMismatch, resize
+from model.fixture import Fixture, FixtureMismatch
+from model.placement import resize
 
 
 def test_the_shapes_of_the_reference_pictures() -> None:
@@ -70,21 +72,23 @@ def test_where_sizes_vary_a_narrow_picture_is_mirrored_and_not_squeezed() -> Non
     seen = fixture.apply(disc)[:, :, 0] > 127
     rows, columns = np.nonzero(seen[:, 32:96])  # the middle half is the picture, the rest its mirror image
     assert abs(int(np.ptp(rows)) - int(np.ptp(columns))) <= 1
-    assert fixture.window((100, 200)) == ((0, 0, 100, 200), (32, 0, 64, 128))
+    placement = fixture.still((100, 200))
+    assert (placement.window, placement.inner) == ((0, 0, 100, 200), (32, 0, 64, 128))
 
 
 @given(st.integers(0, 380), st.integers(0, 280), st.integers(1, 20), st.integers(1, 20))
 def test_a_box_on_the_input_comes_back_around_its_raw_pixels(x: int, y: int, width: int, height: int) -> None:
     fixture = Fixture.for_pictures([(400, 300)], budget=256)
     across, down = fixture.width / 400, fixture.height / 300
-    box = fixture.to_raw((x * across, y * down, width * across, height * down), (400, 300))
+    box = fixture.still((400, 300)).to_raw((x * across, y * down, width * across, height * down))
     assert box == (x, y, width, height)
 
 
 def test_a_box_over_the_edge_is_cut_and_never_empty() -> None:
     fixture = Fixture.for_pictures([(400, 300)], roi=(100, 50, 200, 200), budget=128)
-    assert fixture.to_raw((-10, -10, 500, 500), (400, 300)) == (100, 50, 200, 200)
-    x, y, width, height = fixture.to_raw((127.9, 127.9, 0.01, 0.01), (400, 300))
+    placement = fixture.still((400, 300))
+    assert placement.to_raw((-10, -10, 500, 500)) == (100, 50, 200, 200)
+    x, y, width, height = placement.to_raw((127.9, 127.9, 0.01, 0.01))
     assert (x + width, y + height) == (300, 250)
     assert min(width, height) >= 1
 
@@ -94,11 +98,40 @@ def test_a_fixture_survives_the_model_file() -> None:
         assert Fixture.from_dict(fixture.to_dict()) == fixture
 
 
+@pytest.mark.parametrize("name", ["roi", "height", "width", "picture"])
+@pytest.mark.parametrize("odd", [float("inf"), float("nan"), 10**400, "64", [64], [0, 0], [-3, 5], True, {"x": 1}])
+def test_a_fixture_of_odd_numbers_is_refused_plainly(name: str, odd: object) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Fixture.from_dict(Fixture.for_pictures([(64, 64)], roi=(0, 0, 32, 32)).to_dict() | {name: odd})
+
+
+def test_a_flat_field_belongs_to_what_is_laid() -> None:
+    picture = np.zeros((240, 320, 3), np.uint8)
+    picture[:] = np.linspace(40, 160, 320).astype(np.uint8)[None, :, None]
+    plain = Fixture.for_pictures([(320, 240)], budget=128)
+    flat = replace(plain, flat=True)
+    assert Fixture.from_dict(flat.to_dict()) == flat
+    assert "flat" not in plain.to_dict()
+    assert np.ptp(flat.apply(picture).mean(axis=(0, 2))) < 0.7 * np.ptp(plain.apply(picture).mean(axis=(0, 2)))
+    assert flat.place(picture) == plain.place(picture)
+
+
+def test_a_stretched_picture_is_shown_whole_whatever_its_aspect_ratio() -> None:
+    fixture = replace(Fixture.for_pictures([(100, 200), (110, 200)], budget=96), kind="stretch")
+    for size in ((100, 200), (60, 220), (200, 200)):
+        picture = np.full((size[1], size[0], 3), 50, np.uint8)
+        picture[:, : size[0] // 2] = 200
+        laid = fixture.apply(picture)
+        assert fixture.still(size).inner == (0, 0, fixture.width, fixture.height)
+        assert (laid[:, : fixture.width // 2 - 1] > 190).all()
+        assert (laid[:, fixture.width // 2 + 1 :] < 60).all()
+
+
 @pytest.mark.parametrize(
     ("kind", "roi", "height"), [("none", (0, 0, 8, 8), 64), ("roi", None, 64), ("axis", None, 64), ("none", None, 50)]
 )
 def test_an_impossible_fixture_is_refused(kind: str, roi: tuple[int, int, int, int] | None, height: int) -> None:
-    with pytest.raises(ValueError, match=r"ROI|unknown|multiples of 32"):
+    with pytest.raises(ValueError, match=r"ROI|unknown|multiples of 32|without a pose"):
         Fixture(kind, roi, height, 64)  # type: ignore[arg-type]
 
 

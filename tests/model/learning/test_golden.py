@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from model.fixture import FixtureMismatch
+from model.fixture import Fixture, FixtureMismatch
 from model.golden import Golden, read_golden, read_more
 from tests.model.learning.conftest import part, write
 
@@ -93,9 +93,12 @@ def test_pictures_of_several_sizes_are_all_kept(tmp_path: Path) -> None:
     assert golden.fixture.picture is None
 
 
+ROI = (40, 40, 40, 40)
+
+
 def test_a_roi_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FixtureMismatch, match="reaches outside"):
-        read_golden(parts_in(tmp_path), roi=(40, 40, 40, 40), budget=64)
+        read_golden(parts_in(tmp_path), fixture_of=lambda sizes: Fixture.for_pictures([*sizes.values()], roi=ROI))
 
 
 def test_without_a_usable_picture_the_reasons_are_told(tmp_path: Path) -> None:

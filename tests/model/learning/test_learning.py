@@ -39,7 +39,7 @@ def test_a_folder_becomes_a_calibrated_model_file(learnt: tuple[Learnt, Seen]) -
     assert predictor.is_calibrated
     assert predictor.manifest.limits is not None
     assert predictor.manifest.limits.t_lo == result.calibration.pass_limit
-    assert result.counts == {"train": 14, "calibration": 10}
+    assert result.counts == {"train": 16, "calibration": 8}
     assert predictor.manifest.training["iterations"] == {"teacher": 10, "student": 14}
     assert predictor.manifest.training["seed"] == 0
     assert not result.path.with_name(result.path.name + ".checkpoint").exists()
@@ -48,7 +48,7 @@ def test_a_folder_becomes_a_calibrated_model_file(learnt: tuple[Learnt, Seen]) -
 def test_the_phases_are_told_in_order(learnt: tuple[Learnt, Seen]) -> None:
     _, seen = learnt
     phases = list(dict.fromkeys(phase for phase, *_ in seen))
-    assert phases == ["pictures", "training teacher", "training student", "memory", "calibration", "saving"]
+    assert phases == ["fixture", "pictures", "training teacher", "training student", "memory", "calibration", "saving"]
     assert all(0 <= done <= total for _, done, total, _ in seen)
     assert any("student_loss" in numbers and "seconds_left" in numbers for *_, numbers in seen)
 
@@ -179,7 +179,7 @@ def test_options_that_nobody_can_mean_are_refused() -> None:
 def test_a_mask_is_laid_on_the_input_by_area() -> None:
     mask = np.zeros((128, 128), np.bool_)
     mask[40:60, 40:60] = True
-    laid, vanished = mask_on_input(mask, Fixture("none", None, 64, 64, (128, 128)))
+    laid, vanished = mask_on_input(mask, Fixture("none", None, 64, 64).still((128, 128)))
     assert vanished == 0
     assert np.argwhere(laid).min() == 20
     assert np.argwhere(laid).max() == 29
@@ -190,7 +190,7 @@ def test_a_defect_too_small_for_the_input_keeps_its_best_pixel() -> None:
     mask = np.zeros((512, 512), np.bool_)
     mask[100:102, 200] = True
     mask[400:432, 400:432] = True
-    laid, vanished = mask_on_input(mask, Fixture("none", None, 64, 64, (512, 512)))
+    laid, vanished = mask_on_input(mask, Fixture("none", None, 64, 64).still((512, 512)))
     assert vanished == 1
     assert laid[12, 25]
     assert laid.sum() == 17

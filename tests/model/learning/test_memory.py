@@ -16,7 +16,7 @@ from model.fixture import Fixture
 from model.fusion import SHARES, Second, Units
 from model.golden_features import PROJECTED, GoldenFeatures
 from model.manifest import Manifest
-from model.memory import REACH, GoldenMemory, MemoryMaps, choose_parts
+from model.memory import FEWEST, FOLDS, MOST_PARTS, REACH, GoldenMemory, MemoryMaps
 from model.model_file import load, save, tensors_of
 from model.networks import Networks, assemble
 from model.predictor import Predictor
@@ -92,27 +92,42 @@ def test_the_map_has_the_inputs_size_and_rises_where_the_cell_differs() -> None:
     assert (int(y) // 8, int(x) // 8) == (6, 1)
 
 
-@pytest.mark.parametrize(("count", "kept"), [(1, 1), (2, 1), (4, 3), (40, 30), (80, 60), (700, 120)])
-def test_some_parts_are_left_out_of_the_memory_to_give_the_units(count: int, kept: int) -> None:
-    assert choose_parts(count) == kept
+@given(st.integers(2, 9), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_each_remembered_part_is_held_against_the_others_alone(parts: int, seed: int) -> None:
+    golden = features(parts, seed=seed)
+    memory, own = GoldenMemory.learnt(golden)
+    assert own.shape == (parts, 4, 5)
+    assert memory.bank.shape[1] == parts
+    for part in range(parts):
+        same_fold = np.arange(parts) % min(FOLDS, parts) == part % min(FOLDS, parts)
+        strangers = GoldenMemory.of(golden[~same_fold]).distances(golden[part : part + 1])
+        expected = (strangers - memory.usual.numpy()) / memory.strays.numpy()  # as they are below FEWEST parts
+        assert own[part] == pytest.approx(expected[0], abs=1e-4)
 
 
 def test_a_place_that_strays_on_good_parts_weighs_less() -> None:
     rng = np.random.default_rng(0)
     parts = rng.normal(0, 1, (40, 8, 6, 6)).astype(np.float32)
     parts[:, :, 2, 2] *= 6  # differs on every good part
-    memory = GoldenMemory.of(parts[:20])
-    settled = memory.settled(parts[20:])
-    marred = parts[20:21].copy()
+    plain, (settled, _) = GoldenMemory.of(parts[1:]), GoldenMemory.learnt(parts[1:])
+    marred = parts[:1].copy()
     marred[0, :, 4, 4] += 4
-    before, after = memory.distances(marred)[0], settled.distances(marred)[0]
+    before, after = plain.distances(marred)[0], settled.distances(marred)[0]
     assert after[4, 4] / after[2, 2] > before[4, 4] / before[2, 2]
     assert np.isfinite(after).all()
 
 
-def test_few_other_parts_say_nothing_of_single_places() -> None:
-    memory = GoldenMemory.of(features(6))
-    assert memory.settled(features(3, seed=1)) is memory
+def test_few_parts_say_nothing_of_single_places() -> None:
+    memory, _ = GoldenMemory.learnt(features(FEWEST - 1))
+    assert (memory.usual == 0).all()
+    assert (memory.strays == 1).all()
+
+
+def test_a_single_part_is_all_that_is_known() -> None:
+    memory, own = GoldenMemory.learnt(features(1))
+    assert (own == 0).all()
+    assert np.isfinite(memory.distances(features(2, seed=3))).all()
 
 
 def test_units_put_usual_values_at_0_and_what_one_good_part_in_ten_reaches_at_1() -> None:
@@ -188,6 +203,12 @@ def test_without_a_memory_there_are_no_features(networks: Networks) -> None:
     choice = RuntimeChoice("torch", "f32", 1)
     runtime = open_runtime(networks.teacher, networks.student, size=(SIDE, SIDE), choice=choice)
     assert runtime.look(pictures(1)).features is None
+
+
+def test_no_more_parts_are_remembered_than_can_be_searched(networks: Networks) -> None:
+    second = remember(runtime_of(networks, "torch"), pictures(MOST_PARTS + 2), "both")
+    assert second is not None
+    assert second.memory.bank.shape[1] == MOST_PARTS
 
 
 def test_the_student_alone_needs_no_memory(networks: Networks) -> None:

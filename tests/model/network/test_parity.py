@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -22,33 +21,15 @@ from model.networks import freeze
 from model.released_weights import NEVER_RUN, load_released, load_released_encoder
 from model.student import build_student
 from tests.model.network.conftest import PARITY
+from tests.model.network.released import PATHS, Vectors, made_up, noise, parity_vectors
 
 WIDE = "wide_resnet50_2"
-PATHS = {"gii": Skip.GII, "plain_skip": Skip.PLAIN, "no_skip": Skip.NONE}
-Vectors = dict[str, NDArray[np.float32]]
-
-
-def _made_up(role: str, name: str, like: Tensor) -> Tensor:
-    shape = tuple(like.shape)
-    if name.endswith("num_batches_tracked"):
-        return torch.zeros((), dtype=like.dtype)
-    random = np.random.RandomState(crc32(f"{role}.{name}".encode()))
-    z = random.standard_normal(shape).astype(np.float32)
-    if name.endswith("running_var"):
-        z = 1 + np.float32(0.1) * np.abs(z)
-    elif name.endswith(("running_mean", "bias")):
-        z = np.float32(0.1) * z
-    elif len(shape) == 1:
-        z = 1 + np.float32(0.1) * z
-    elif len(shape) == 4:
-        z = z * np.float32(np.sqrt(1 / (shape[1] * shape[2] * shape[3])))
-    return torch.from_numpy(np.asarray(z, dtype=np.float32))
 
 
 def _encoder(role: str) -> nn.Module:
     with torch.device("meta"):
         encoder = build_encoder(Architecture(backbone=WIDE))
-    weights = {f"encoder.{n}": _made_up(role, f"encoder.{n}", t) for n, t in encoder.state_dict().items()}
+    weights = {f"encoder.{n}": made_up(role, f"encoder.{n}", t) for n, t in encoder.state_dict().items()}
     encoder = encoder.to_empty(device="cpu")
     load_released_encoder(encoder, weights)
     return freeze(encoder)
@@ -60,7 +41,7 @@ def _student(skip: Skip, made: dict[str, Tensor]) -> nn.Module:
         student = build_student(Architecture(backbone=WIDE, skip=skip))
     for name, like in student.state_dict().items():
         if name not in made:
-            made[name] = _made_up("student", name, like)
+            made[name] = made_up("student", name, like)
     student = student.to_empty(device="cpu")
     load_released(student, {name: made[name] for name in student.state_dict()})
     return freeze(student)
@@ -80,22 +61,13 @@ class Released:
 
 @pytest.fixture(scope="module")
 def vectors() -> Vectors:
-    path = PARITY / "urd_wide_resnet50_2.npz"
-    if not path.is_file():
-        pytest.skip(f"the parity vectors are not beside this checkout: {path}")
-    with np.load(path) as file:
-        return {name: file[name] for name in file.files}
-
-
-def _noise(seed: int) -> Tensor:
-    random = np.random.RandomState(seed)
-    return torch.from_numpy(random.standard_normal((2, 3, 256, 256)).astype(np.float32))
+    return parity_vectors()
 
 
 @pytest.fixture(scope="module")
 def released(vectors: Vectors) -> Released:
     teacher, expert = _encoder("teacher"), _encoder("expert")
-    n, a = _noise(0), _noise(1)
+    n, a = noise(0), noise(1)
     with torch.inference_mode():
         return Released(teacher, teacher(n), teacher(a), expert(n), expert(a), {})
 
@@ -136,7 +108,7 @@ def test_the_student_answers_as_released(vectors: Vectors, released: Released, p
 def test_folding_changes_nothing_in_the_released_network(vectors: Vectors, released: Released) -> None:
     student = folded(_student(Skip.GII, released.made))
     with torch.inference_mode():
-        taught = folded(released.teacher)(_noise(0)[:1])
+        taught = folded(released.teacher)(noise(0)[:1])
         rebuilt = student(taught)
     assert np.abs(_map(taught, rebuilt) - vectors["gii.map"][:1]).max() <= 1e-4
 

@@ -65,4 +65,4 @@ def test_there_is_a_region_exactly_if_the_score_is_above_the_limit(
 def test_regions_are_carried_back_to_the_raw_picture() -> None:
     fixture = Fixture("roi", (100, 50, 512, 256), height=128, width=256, picture=(800, 600))
     found = Region(10, 20, 30, 40, area=600, peak=1, mean=1)
-    assert found.on_picture(fixture, (800, 600)) == Region(120, 90, 60, 80, area=2400, peak=1, mean=1)
+    assert found.on_picture(fixture.still((800, 600))) == Region(120, 90, 60, 80, area=2400, peak=1, mean=1)

@@ -1,0 +1,143 @@
+from typing import Any
+
+import pytest
+
+from model.architecture import ABLATIONS, Architecture, Skip, named
+from model.calibration import calibrate
+from model.card import METHODS, ablation_of, card
+from model.fixture import Fixture
+from model.manifest import CalibrationRecord, DataSnapshot, Manifest, MemoryRecord, ModelLimits
+from model.runtimes import Fingerprint
+
+CALIBRATION = calibrate([0.5, 0.6, 0.75])
+TRAINING: dict[str, Any] = {
+    "budget": "400 iterations", "schedule": "staged", "seed": 3, "batch": 4, "witness": "both", "threads": None,
+    "iterations": {"teacher": 160, "student": 240}, "losses": {"teacher": 0.123456, "student": None},
+    "train_seconds": 91.25, "texture_files": [["a.png", "00"], ["b.png", "11"]],
+    "twins": {"twins": 1600, "mask_redraws": 12, "ellipses": 0, "texture_redraws": 3, "forced": 0},
+    "calibration": {name: value for name, value in CALIBRATION.to_dict().items() if name != "scores"},
+}  # fmt: skip
+MEMORY = MemoryRecord(
+    parts=60,
+    rows=8,
+    columns=12,
+    student_middle=0.0,
+    student_spread=1.0,
+    golden_middle=0.0,
+    golden_spread=1.0,
+    share=0.6,
+)
+
+
+def _manifest(**changes: Any) -> Manifest:
+    values: dict[str, Any] = {
+        "architecture": Architecture().to_dict(), "height": 64, "width": 96,
+        "fixture": Fixture("roi", (10, 20, 300, 200), 64, 96, (640, 480)).to_dict(),
+    }  # fmt: skip
+    return Manifest(**(values | changes))
+
+
+def _full() -> Manifest:
+    return _manifest(
+        ignored=((20, 30, 40, 50),),
+        training=TRAINING,
+        data=DataSnapshot(digest="ab" * 32, counts={"train": 40, "calibration": 3}),
+        memory=MEMORY,
+        calibration=CalibrationRecord(
+            scores=CALIBRATION.scores, fingerprint=Fingerprint("openvino", "2026.4.1", "cpu", "f32")
+        ),
+        limits=ModelLimits(t_lo=CALIBRATION.pass_limit, t_hi=None),
+        metrics={"image_auroc": 0.98765, "au_pro": None},
+        code_version="0.1.0",
+    )
+
+
+def _rows(manifest: Manifest, **file: Any) -> dict[str, dict[str, str]]:
+    return {section.title: dict(section.rows) for section in card(manifest, **file)}
+
+
+def test_a_card_tells_all_that_a_model_file_says() -> None:
+    told = _rows(_full(), sha256="cd" * 32, size=21_345_678)
+    assert told == {
+        "network": {
+            "method": "rd-e+gii: RD-E with guided information injection",
+            "backbone": "efficientnet_lite0, expanded features",
+            "input": "96 × 64 px",
+            "precision": "f32",
+            "fixture": "roi: a fixed rectangle",
+            "looks at": "300 × 200 px at (10, 20)",
+            "pictures of": "640 × 480 px",
+            "not looked at": "40 × 50 px at (20, 30)",
+            "smallest region": f"{_full().minimum_area} px of the input",
+        },
+        "pictures": {"for train": "40", "for calibration": "3", "digest": "ab" * 32},
+        "training": {
+            "budget": "400 iterations",
+            "schedule": "staged",
+            "iterations": "teacher 160, student 240",
+            "batch": "4",
+            "last losses": "teacher 0.1235",
+            "training time": "91.2 s",
+            "seed": "3",
+            "twins": "1,600 made, 12 masks drawn again, 3 textures drawn again",
+            "textures": "2 files",
+            "witness": "both",
+        },
+        "limits": {
+            "PASS up to": "0.7500",
+            "FAIL above": "no limit is proved: nothing fails without a person",
+            "false rejects": "1.00% asked, 25.00% proved",
+            "false FAILs": "0.20% asked, nothing proved",
+            "in words": CALIBRATION.message,
+        },
+        "calibration": {
+            "held-out scores": "3, from 0.5000 to 0.7500",
+            "holds for": "openvino 2026.4.1 on cpu in f32",
+        },
+        "golden memory": {"parts": "60", "cells": "12 × 8", "share of the map": "60%"},
+        "figures": {"image_auroc": "0.9877"},
+        "file": {
+            "size": "21.3 MB (21,345,678 bytes)",
+            "SHA-256": "cd" * 32,
+            "format": "1",
+            "written by flawline": "0.1.0",
+        },
+    }
+
+
+def test_what_a_file_does_not_say_is_not_on_its_card() -> None:
+    told = _rows(_manifest())
+    assert told.keys() == {"network", "limits", "file"}
+    assert "not looked at" not in told["network"]
+    assert told["limits"] == {"calibrated": "no: it gives scores, and neither PASS nor FAIL"}
+    assert told["file"] == {"format": "1"}
+
+
+@pytest.mark.parametrize("strange", [None, "many", [1], {"teacher": "long"}, True, {"twins": None}])
+def test_words_that_another_version_wrote_otherwise_are_left_out(strange: Any) -> None:
+    training = dict.fromkeys(("iterations", "losses", "twins", "texture_files", "calibration"), strange)
+    told = _rows(_manifest(training=training, limits=ModelLimits(t_lo=1.0, t_hi=2.0)))
+    assert set(told.get("training", {})) <= {"textures"}
+    assert told["limits"] == {"PASS up to": "1.0000", "FAIL above": "2.0000"}
+
+
+def test_an_imported_model_says_so() -> None:
+    training = {"imported": "the authors' code", "checkpoint": "urd.pth", "checkpoint_sha256": "ef" * 32}
+    told = _rows(_manifest(training=training))["training"]
+    assert told == {"imported from": "the authors' code", "checkpoint": "urd.pth", "its SHA-256": "ef" * 32}
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_is_known_by_its_name(name: str) -> None:
+    architecture = named(name, backbone="resnet18")
+    assert ablation_of(architecture) == name
+    told = _rows(_manifest(architecture=architecture.to_dict()))["network"]
+    assert told["method"] == f"{name}: {METHODS[name]}"
+    assert told["backbone"] == "resnet18"
+
+
+def test_a_combination_without_a_name_is_described() -> None:
+    architecture = Architecture(skip=Skip.PLAIN, expert=False)
+    assert ablation_of(architecture) is None
+    told = _rows(_manifest(architecture=architecture.to_dict()))["network"]
+    assert told["method"] == "skip plain, expert off"
