@@ -21,7 +21,11 @@ class Asked:
         int, typer.Option(min=64, max=1024, help="Input pixels are about SIZE squared; the aspect is kept.")
     ] = 256
     backbone: Annotated[
-        str, typer.Option(help="efficientnet_lite0 (CPU), wide_resnet50_2 (the paper's), resnet18, 34, 50.")
+        str,
+        typer.Option(
+            help="efficientnet_lite0 (CPU), efficientnet_lite1 and efficientnet_lite2 (larger), "
+            "wide_resnet50_2 (the paper's), resnet18, 34, 50."
+        ),
     ] = "efficientnet_lite0"
     ablation: Annotated[str, typer.Option(help="rd, rd-e, rd-e+skip or rd-e+gii (the method, complete).")] = "rd-e+gii"
     witness: Annotated[

@@ -7,7 +7,10 @@ from typing import Any, Literal
 
 Features = Literal["expanded", "linear"]
 
-BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "wide_resnet50_2")
+BACKBONES = (
+    "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet18", "resnet34", "resnet50",
+    "wide_resnet50_2",
+)  # fmt: skip
 DEFAULT_BACKBONE = "efficientnet_lite0"
 
 
@@ -23,9 +26,9 @@ class Skip(StrEnum):
 class Architecture:
     """All that decides the shape of teacher and student; stored in every model file.
 
-    features: where efficientnet_lite0 is tapped, after the next expansion's activation or at the linear block outputs;
-    ResNets have one choice and ignore it. expert: train the teacher with a frozen expert (RD-E) or keep the ImageNet
-    network as teacher (RD). Raises ValueError for a backbone that we do not have.
+    features: where an EfficientNet-Lite is tapped, after the next expansion's activation or at the linear block
+    outputs; ResNets have one choice and ignore it. expert: train the teacher with a frozen expert (RD-E) or keep the
+    ImageNet network as teacher (RD). Raises ValueError for a backbone that we do not have.
     """
 
     backbone: str = DEFAULT_BACKBONE

@@ -3,7 +3,7 @@
 from torch import nn
 
 from model.architecture import Architecture
-from model.efficientnet import EXPANDED_CHANNELS, LINEAR_CHANNELS, EfficientNetEncoder
+from model.efficientnet import LITES, EfficientNetEncoder
 from model.levels import Channels
 from model.resnet import RESNETS, ResNetEncoder
 
@@ -19,14 +19,14 @@ def build_encoder(architecture: Architecture) -> nn.Module:
     """
     if architecture.backbone in RESNETS:
         return ResNetEncoder(RESNETS[architecture.backbone])
-    return EfficientNetEncoder(architecture.features)
+    return EfficientNetEncoder(architecture.features, LITES[architecture.backbone])
 
 
 def feature_channels(architecture: Architecture) -> Channels:
     """C_1, C_2, C_3 of an architecture's features."""
     if architecture.backbone in RESNETS:
         return RESNETS[architecture.backbone].channels
-    return EXPANDED_CHANNELS if architecture.features == "expanded" else LINEAR_CHANNELS
+    return LITES[architecture.backbone].channels(architecture.features)
 
 
 def check_size(height: int, width: int) -> None:

@@ -1,6 +1,8 @@
-"""EfficientNet-Lite0 up to stride 16: the backbone for machines without a GPU."""
+"""EfficientNet-Lite up to stride 16: the backbones for machines without a GPU."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 from torch import Tensor, nn
@@ -22,15 +24,68 @@ class Group:
     count: int
 
 
+STEM_WIDTH = 32  # of every member of the family
 FIRST_WIDTH = 16
 GROUPS = (Group(3, 2, 24, 2), Group(5, 2, 40, 2), Group(3, 2, 80, 3), Group(5, 1, 112, 3))
-"""The second to the fifth group; the first is one block without expansion, the rest lies beyond stride 16."""
-LINEAR_CHANNELS: Channels = (24, 40, 112)
-EXPANDED_CHANNELS: Channels = (144, 240, 672)
-LINEAR_TAPS = (2, 4, 10)
-"""Blocks whose output is a linear level: the last of the second, third and fifth group."""
-EXPANDED_TAPS = (3, 5)
-"""Blocks whose expansion is a level: the first of the third and fourth group; the sixth group's ends the encoder."""
+"""Lite0's second to fifth group; the first is one block without expansion, the rest lies beyond stride 16."""
+
+
+@dataclass(frozen=True)
+class LiteSpec:
+    """A member of the family, by its factors over Lite0.
+
+    width: of every group's channels, but not of the stem's. depth: of every group's blocks; the first stays one block.
+    """
+
+    width: float = 1.0
+    depth: float = 1.0
+
+    @property
+    def first_width(self) -> int:
+        """Channels of the first group."""
+        return _widened(FIRST_WIDTH, self.width)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The second to the fifth group; a part of a block counts as a whole one."""
+        return tuple(
+            replace(group, outputs=_widened(group.outputs, self.width), count=math.ceil(group.count * self.depth))
+            for group in GROUPS
+        )
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The first block of the first to the sixth group, counted through the groups."""
+        return 0, *accumulate((group.count for group in self.groups), initial=1)
+
+    @property
+    def linear_taps(self) -> tuple[int, ...]:
+        """Blocks whose output is a linear level: the last of the second, third and fifth group."""
+        return self.starts[2] - 1, self.starts[3] - 1, self.starts[5] - 1
+
+    @property
+    def expanded_taps(self) -> tuple[int, ...]:
+        """Blocks whose expansion is a level: the first of the third and fourth; the sixth's ends the encoder."""
+        return self.starts[2], self.starts[3]
+
+    def channels(self, features: Features) -> Channels:
+        """C_1, C_2, C_3: an expanded level is the expansion of the linear one."""
+        second, third, _, fifth = (group.outputs for group in self.groups)
+        times = EXPANSION if features == "expanded" else 1
+        return times * second, times * third, times * fifth
+
+
+def _widened(width: int, factor: float) -> int:
+    """The nearest multiple of 8, as the family has it."""
+    return int(width * factor + 4) // 8 * 8
+
+
+LITES: dict[str, LiteSpec] = {
+    "efficientnet_lite0": LiteSpec(),
+    "efficientnet_lite1": LiteSpec(depth=1.1),
+    "efficientnet_lite2": LiteSpec(width=1.1, depth=1.2),
+}
+"""By the names of their backbones; factors as published with the family, borne out by its weights."""
 
 
 class SamePadConv2d(nn.Conv2d):
@@ -53,16 +108,16 @@ class SamePadConv2d(nn.Conv2d):
 class FirstBlock(nn.Module):
     """Depthwise 3×3 and projection, without an expansion."""
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int) -> None:
         super().__init__()
-        self.conv_dw = SamePadConv2d(32, 32, 3, stride=1, groups=32)
-        self.bn1 = nn.BatchNorm2d(32, eps=EPSILON)
-        self.conv_pw = nn.Conv2d(32, FIRST_WIDTH, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(FIRST_WIDTH, eps=EPSILON)
+        self.conv_dw = SamePadConv2d(STEM_WIDTH, STEM_WIDTH, 3, stride=1, groups=STEM_WIDTH)
+        self.bn1 = nn.BatchNorm2d(STEM_WIDTH, eps=EPSILON)
+        self.conv_pw = nn.Conv2d(STEM_WIDTH, outputs, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs, eps=EPSILON)
         self.act = nn.ReLU6(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 32, H, W) to (B, 16, H, W)."""
+        """(B, 32, H, W) to (B, outputs, H, W)."""
         out: Tensor = self.bn2(self.conv_pw(self.act(self.bn1(self.conv_dw(x)))))
         return out
 
@@ -107,18 +162,22 @@ class InvertedResidual(Expansion):
 
 
 class EfficientNetEncoder(nn.Module):
-    """EfficientNet-Lite0 as far as its levels need; `blocks` counts through the groups."""
+    """EfficientNet-Lite as far as its levels need; `blocks` counts through the groups.
 
-    def __init__(self, features: Features = "expanded") -> None:
+    linear_channels: of the levels that `tap` gives the golden memory.
+    """
+
+    def __init__(self, features: Features = "expanded", spec: LiteSpec = LITES["efficientnet_lite0"]) -> None:
         super().__init__()
         self.features = features
-        self.channels = EXPANDED_CHANNELS if features == "expanded" else LINEAR_CHANNELS
-        self.conv_stem = SamePadConv2d(3, 32, 3, stride=2)
-        self.bn1 = nn.BatchNorm2d(32, eps=EPSILON)
+        self.channels, self.linear_channels = spec.channels(features), spec.channels("linear")
+        self.linear_taps, self.expanded_taps = spec.linear_taps, spec.expanded_taps
+        self.conv_stem = SamePadConv2d(3, STEM_WIDTH, 3, stride=2)
+        self.bn1 = nn.BatchNorm2d(STEM_WIDTH, eps=EPSILON)
         self.act = nn.ReLU6(inplace=True)
-        blocks: list[nn.Module] = [FirstBlock()]
-        width = FIRST_WIDTH
-        for group in GROUPS:
+        blocks: list[nn.Module] = [FirstBlock(spec.first_width)]
+        width = spec.first_width
+        for group in spec.groups:
             for index in range(group.count):
                 stride = group.stride if index == 0 else 1
                 blocks.append(InvertedResidual(width, group.outputs, group.kernel, stride=stride))
@@ -142,10 +201,10 @@ class EfficientNetEncoder(nn.Module):
                 continue
             assert isinstance(block, InvertedResidual)
             expanded = block.expand(x)
-            if index in EXPANDED_TAPS:
+            if index in self.expanded_taps:
                 wide.append(expanded)
             x = block.project(x, expanded)
-            if index in LINEAR_TAPS:
+            if index in self.linear_taps:
                 linear.append(x)
         outputs = linear[0], linear[1], linear[2]
         return (outputs if last is None else (wide[0], wide[1], last(x))), outputs

@@ -5,7 +5,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from model.efficientnet import LINEAR_CHANNELS, EfficientNetEncoder
+from model.efficientnet import EfficientNetEncoder
 from model.fold import folded
 from model.golden_features import GoldenFeatures
 from model.levels import Channels, Levels, distances
@@ -70,7 +70,7 @@ class InspectionNetwork(nn.Module):
 
 def linear_channels(encoder: nn.Module) -> Channels:
     """Widths of the levels that an encoder's `tap` gives the golden memory."""
-    return LINEAR_CHANNELS if isinstance(encoder, EfficientNetEncoder) else cast("Tapped", encoder).channels
+    return encoder.linear_channels if isinstance(encoder, EfficientNetEncoder) else cast("Tapped", encoder).channels
 
 
 def is_finite(network: nn.Module) -> bool:

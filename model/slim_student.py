@@ -1,4 +1,4 @@
-"""The small student for EfficientNet-Lite0 teachers."""
+"""The small student for EfficientNet-Lite teachers."""
 
 from dataclasses import dataclass
 
@@ -15,19 +15,47 @@ from model.levels import Channels, Levels
 class SlimSpec:
     """Widths of a small student; source: rd-e.md §3.
 
-    inputs: of the features that bottleneck and injection see. trunk: of the decoder's stages, by level. bottleneck: at
-    stride 32. narrowed: the teacher's wide features are first reduced to `inputs`, the skips meet the trunk, and heads
-    end in a ReLU as the features do. Otherwise the skips meet the heads, and heads stay linear as the features are.
+    taught: of the teacher's features. inputs: of the features that bottleneck and injection see. trunk: of the
+    decoder's stages, by level. bottleneck: at stride 32. narrowed: the teacher's wide features are first reduced to
+    `inputs`, the skips meet the trunk, and heads end in a ReLU as the features do. Otherwise the skips meet the heads,
+    and heads stay linear as the features are.
     """
 
+    taught: Channels
     inputs: Channels
     trunk: Channels
     bottleneck: int
     narrowed: bool
 
+    def fitted(self, channels: Channels) -> "SlimSpec":
+        """The same student for a teacher whose features are `channels` wide.
 
-SLIM_EXPANDED = SlimSpec(inputs=(48, 80, 160), trunk=(48, 80, 160), bottleneck=224, narrowed=True)
-SLIM_LINEAR = SlimSpec(inputs=(24, 40, 112), trunk=(48, 64, 128), bottleneck=192, narrowed=False)
+        Each width grows with the features of its level, the bottleneck with those it lies under, so that the student
+        squeezes as hard as the one that was measured: a roomier one may rebuild flaws too, a tighter one loses sound
+        detail. A teacher that is only deeper has the same features, and so the same student.
+        """
+        first, second, third = (wide / own for wide, own in zip(channels, self.taught, strict=True))
+
+        def scaled(widths: Channels) -> Channels:
+            return _full(first * widths[0]), _full(second * widths[1]), _full(third * widths[2])
+
+        return SlimSpec(
+            taught=channels,
+            inputs=scaled(self.inputs) if self.narrowed else channels,
+            trunk=scaled(self.trunk),
+            bottleneck=_full(third * self.bottleneck),
+            narrowed=self.narrowed,
+        )
+
+
+def _full(width: float) -> int:
+    """The nearest multiple of 16, as the measured widths are: a CPU takes so many float32 channels at once."""
+    return 16 * round(width / 16)
+
+
+SLIM_EXPANDED = SlimSpec((144, 240, 672), inputs=(48, 80, 160), trunk=(48, 80, 160), bottleneck=224, narrowed=True)
+SLIM_LINEAR = SlimSpec((24, 40, 112), inputs=(24, 40, 112), trunk=(48, 64, 128), bottleneck=192, narrowed=False)
+"""Measured with EfficientNet-Lite0."""
 
 
 class SlimBottleneck(nn.Module):

@@ -90,8 +90,9 @@ def build_student(architecture: Architecture, *, seed: int = 0) -> nn.Module:
 def _student(architecture: Architecture) -> nn.Module:
     if architecture.backbone in RESNETS:
         return ResNetStudent(RESNETS[architecture.backbone], architecture.skip)
-    spec = SLIM_EXPANDED if architecture.features == "expanded" else SLIM_LINEAR
-    return SlimStudent(feature_channels(architecture), spec, architecture.skip)
+    measured = SLIM_EXPANDED if architecture.features == "expanded" else SLIM_LINEAR
+    channels = feature_channels(architecture)
+    return SlimStudent(channels, measured.fitted(channels), architecture.skip)
 
 
 def _start(student: nn.Module) -> None:

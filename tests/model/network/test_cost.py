@@ -17,6 +17,12 @@ def test_the_small_network_of_linear_features_costs_what_was_measured() -> None:
     assert found.macs / 1e9 == pytest.approx(1.28, abs=0.02)
 
 
+@pytest.mark.parametrize(("larger", "times"), [("efficientnet_lite1", 1.06), ("efficientnet_lite2", 1.28)])
+def test_the_larger_ones_for_a_cpu_cost_what_the_documents_say(larger: str, times: float) -> None:
+    macs = cost_of(Architecture(backbone=larger), (256, 256)).macs  # docs/commands.md, --backbone
+    assert macs / cost_of(Architecture(), (256, 256)).macs == pytest.approx(times, abs=0.005)
+
+
 def test_cost_grows_with_the_area_and_parameters_do_not() -> None:
     architecture = Architecture(skip=Skip.PLAIN)
     small, large = cost_of(architecture, (64, 64)), cost_of(architecture, (128, 96))
