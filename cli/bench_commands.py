@@ -1,6 +1,7 @@
 """`flawline bench`: how fast this machine inspects."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -83,6 +84,29 @@ def sizes_of(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= LARGEST for part in parts):
         raise SettingsInvalid(f"--batches {text!r}: write numbers from 1 to {LARGEST} with commas, as 1,4,8,16")
     return tuple(sorted({int(part) for part in parts}))
+
+
+@bench.command()
+def peers(
+    data: Annotated[Path, typer.Option(help="A data set with test pictures as for evaluate, or a folder of several.")],
+    budget: Annotated[
+        str, typer.Option(help="For ours: a time for the whole job, such as 180s, or iterations, such as 400it.")
+    ] = "180s",
+    size: Annotated[int, typer.Option(min=64, max=1024, help="Input: SIZE squared, ours with its aspect kept.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of ours and of the peers.")] = 0,
+    peers_python: Annotated[
+        Path | None, typer.Option(help="Python of an environment with anomalib; default: the one that runs this.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the result as JSON here; - for stdout.")
+    ] = None,
+) -> None:
+    """Compare ours with anomalib's PaDiM, PatchCore and STFPM: accuracy, training time, speed, memory."""
+    from cli.bench_peers import bench_peers
+    from cli.peers.jobs import Asked
+
+    asked = Asked(data, budget, size, seed, peers_python or Path(sys.executable))
+    raise typer.Exit(bench_peers(asked, json_file=json_file))
 
 
 @bench.command(hidden=True)

@@ -186,6 +186,7 @@ def evaluate_data(data: Path, asked: Asked, *, keep: Path | None, json_file: Pat
         if keep:
             out.print(f"See {escape(str(write_sheet(data, learnt.manifest, keep.with_suffix('.fixture.png'))))}")
         _print_evaluation(found)
+        _print_capability(learnt.manifest)
     return 0
 
 
@@ -206,6 +207,7 @@ def _values(row: ModelRow, learnt: Learnt) -> Mapping[str, Any]:
         "limits": {"t_lo": calibration.pass_limit, "t_hi": calibration.fail_limit},
         "false_reject_rate_asked": calibration.review_rate, "false_reject_rate_proved": calibration.proved_review_rate,
         "message": calibration.message, "fixtures": learnt.manifest.training.get("fixtures"),
+        "capability": found.report() if (found := learnt.manifest.measured()) else None,
         "findings": [{"path": str(f.path), "kind": f.kind, "message": f.message, "left_out": f.left_out}
                      for f in learnt.findings],
     }  # fmt: skip
@@ -238,6 +240,7 @@ def _print(row: ModelRow, learnt: Learnt, shown: Path, *, activated: bool) -> No
         f"[bold]{escape(row.product)}[/]: model {row.version} learnt from {counts['train']} good parts, calibrated on "
         f"{counts['calibration']} others, in {learnt.seconds:.0f} s", soft_wrap=True)  # fmt: skip
     out.print(escape(learnt.calibration.message), soft_wrap=True)
+    _print_capability(learnt.manifest)
     if activated:
         out.print("It is active. Next: name a camera for it in the line file and run `flawline up`.", soft_wrap=True)
     else:
@@ -249,6 +252,15 @@ def print_findings(findings: Sequence[Finding]) -> None:
     for finding in findings:
         mark = "[bold red]left out[/]" if finding.left_out else "[yellow]look at[/]"
         out.print(f"{mark} {escape(str(finding))}", soft_wrap=True)
+
+
+def _print_capability(manifest: Manifest) -> None:
+    """What made-up flaws told, where any were tried."""
+    found = manifest.measured()
+    if found is None:
+        return
+    for line in (found.summary, *(f"  {sentence}" for sentence in found.sentences())):
+        out.print(escape(line), soft_wrap=True)
 
 
 def _print_evaluation(found: Evaluation) -> None:

@@ -5,7 +5,7 @@ Each is judged by its student alone: a golden memory beside it would hide what t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -90,6 +90,7 @@ def attempt(
     try:
         with TemporaryDirectory() as scratch:
             target = Path(scratch) / "model.safetensors"
+            options = replace(options, capability=False)  # made-up flaws would cost each ablation a share of its time
             learnt, found = learn_and_test(data, target, options=options, progress=progress, cancelled=cancelled)
     except (TrainingDiverged, ModelFileInvalid) as problem:  # statistics can overflow where no loss shows it
         return Run(data, ablation, "diverged", str(problem))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model.architecture import ABLATIONS, Ablation, Architecture
+from model.capability import FEWEST, USUALLY, Series, is_enough, smallest_caught
 from model.manifest import Manifest
 from model.resnet import RESNETS
 
@@ -46,6 +47,7 @@ def card(manifest: Manifest, *, sha256: str | None = None, size: int | None = No
         "limits": _limits(manifest),
         "calibration": _calibration(manifest),
         "golden memory": _memory(manifest),
+        "made-up flaws": _capability(manifest),
         "figures": tuple((name, f"{value:.4g}") for name, value in manifest.metrics.items() if value is not None),
         "file": _rows(
             ("size", None if size is None else f"{size / 1e6:.1f} MB ({size:,} bytes)"),
@@ -181,6 +183,27 @@ def _memory(manifest: Manifest) -> tuple[Row, ...]:
         ("cells", f"{memory.columns} × {memory.rows}"),
         ("share of the map", f"{memory.share:.0%}"),
     )
+
+
+def _capability(manifest: Manifest) -> tuple[Row, ...]:
+    """For each kind and contrast the smallest size that is caught, then what came of every size."""
+    found = manifest.measured()
+    if found is None:
+        return ()
+    side = f"{found.part_side:.0f} px, the root of its area"
+    told = [(f"{one[0].kind}, contrast {one[0].contrast:g}", _series(one)) for one in found.series()]
+    return _rows(("tried", found.summary.rstrip(":.")), ("side of the part", side if told else None), *told)
+
+
+def _series(series: Series) -> str:
+    sizes = ", ".join(f"{one.measure()} {one.caught + one.refused} of {one.tried}" for one in series)
+    if not is_enough(series):
+        return f"fewer than {FEWEST} tried: {sizes}"
+    found = smallest_caught(series)
+    if found is None:
+        return f"no size is caught {USUALLY}: {sizes}"
+    low, high = found.interval
+    return f"caught from {found.measure()} on (95 % interval {low:.0%} to {high:.0%} there): {sizes}"
 
 
 def _number(values: Mapping[str, object], name: str) -> float | None:

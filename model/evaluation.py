@@ -33,7 +33,8 @@ class Evaluation:
     image_*, pixel_auroc, au_pro (up to a false-positive rate of 0.3), au_pro_005 (0.05): threshold-free, 0 to 1; f1_max
     takes its threshold from the labels. false_reject_*: good test parts above the PASS limit, with counts and the 95 %
     interval; fail_*: above the FAIL limit; missed: defective parts at or below the PASS limit. unusable: test pictures
-    that could not be judged, with the reason. ms_per_frame: fixture, network and map of one picture at a time, median.
+    that could not be judged, with the reason. capability: what came of made-up flaws (Capability.report), None where
+    the model file does not say. ms_per_frame: fixture, network and map of one picture at a time, median.
     """
 
     image_auroc: float | None
@@ -57,6 +58,7 @@ class Evaluation:
     auroc_by_kind: Mapping[str, float | None]
     vanished_defects: int
     unusable: Mapping[str, str]
+    capability: Mapping[str, Any] | None
     train_seconds: float | None
     ms_per_frame: float | None
     settings: Mapping[str, Any]
@@ -173,7 +175,7 @@ def _summed_up(judged: list[_Judged], unusable: Mapping[str, str], predictor: Pr
     pairs = [(one.heat, one.mask) for one in judged if one.mask is not None]
     maps, masks = [heat for heat, _ in pairs], [mask for _, mask in pairs]
     rejects, missed = int((good > limits.t_lo).sum()), int((bad <= limits.t_lo).sum())
-    training = predictor.manifest.training
+    training, capability = predictor.manifest.training, predictor.manifest.measured()
     rates: Any = training.get("calibration") or {}
     return Evaluation(
         image_auroc=auroc(good, bad),
@@ -197,6 +199,7 @@ def _summed_up(judged: list[_Judged], unusable: Mapping[str, str], predictor: Pr
         auroc_by_kind=by_kind,
         vanished_defects=sum(one.vanished for one in judged),
         unusable=unusable,
+        capability=capability.report() if capability else None,
         train_seconds=_number(training.get("train_seconds")),
         ms_per_frame=float(np.median([one.seconds for one in judged])) * 1000 if judged else None,
         settings=_settings(predictor),

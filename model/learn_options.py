@@ -26,6 +26,7 @@ class LearnOptions:
     review_rate, fail_rate: shares of good parts that may be sent to a person, or thrown away. textures: a folder of
     pictures for synthetic anomalies; None for procedural ones and the product's own. threads: exactly so many; None for
     as many as pay beside whatever else is running. weights: where ImageNet weights lie; None for the usual places.
+    capability: whether graded made-up flaws are tried on the calibrated model.
     """
 
     architecture: Architecture = field(default_factory=Architecture)
@@ -49,6 +50,7 @@ class LearnOptions:
     fail_rate: float = FAIL_RATE
     threads: int | None = None
     weights: Path | None = None
+    capability: bool = True
 
     def __post_init__(self) -> None:
         if self.foreground == "roi":

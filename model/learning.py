@@ -1,7 +1,8 @@
 """
 From pictures of good parts to a calibrated model file: the whole job behind one function.
 
-Progress comes in phases: pictures, training, calibration, saving. The budget covers all of it when it is in seconds.
+Progress comes in phases: pictures, training, calibration, capability, saving. The budget covers all of it when it is in
+seconds.
 """
 
 import logging
@@ -19,6 +20,8 @@ from torch import nn
 
 from model.batches import Batches, Twins
 from model.calibration import Calibration, calibrate, one_per_group
+from model.capability import Capability
+from model.capability_check import measure_capability
 from model.checkpoint import CheckpointInvalid
 from model.code_version import code_version
 from model.datasets import open_dataset
@@ -33,7 +36,7 @@ from model.memory import MOST_PARTS
 from model.model_file import save, tensors_of
 from model.networks import Networks, build_networks
 from model.pace import Budget
-from model.predictor import valid_pixels
+from model.predictor import Predictor, valid_pixels
 from model.remembering import record_of, remember
 from model.runtimes import RuntimeChoice, open_runtime
 from model.scorer import Scorer
@@ -47,6 +50,7 @@ COMPILE_SECONDS = 6.0  # of the time budget kept for opening the runtime and wri
 SCORE_SECONDS = 0.03  # and for each calibration picture at 256² pixels
 MOST_RESERVED = 0.3
 MOST_CHOOSING = 0.12  # of the time budget, for choosing the fixture
+MOST_TRYING = 0.08  # and for trying made-up flaws on the calibrated model
 
 __all__ = ["LearnOptions", "Learnt", "Progress", "learn"]
 
@@ -109,6 +113,9 @@ def learn(
         "limits": ModelLimits(t_lo=calibration.pass_limit, t_hi=calibration.fail_limit),
     }
     manifest = Manifest(**(dict(draft) | told))
+    if options.capability:
+        found = job.capability(Predictor(scorer, manifest), split)
+        manifest = manifest.model_copy(update={"capability": found.to_dict()})
     progress("saving", 0, 1, {})
     destination.parent.mkdir(parents=True, exist_ok=True)
     sha256 = save(
@@ -262,6 +269,24 @@ class _Job:
         rates = {"review_rate": self.options.review_rate, "fail_rate": self.options.fail_rate}
         return calibrate(one_per_group(scores, split.groups), **rates)
 
+    def capability(self, predictor: Predictor, split: Split) -> Capability:
+        """How small a made-up flaw is caught, on one held-out picture of each part, in the time that is left.
+
+        Half of what was kept for it stays, even where all before it took longer than foreseen.
+        """
+        seconds = self.options.budget.seconds
+        share = MOST_TRYING * (seconds or 0.0)
+        left = None if seconds is None else min(share, max(share / 2, seconds - self.spent))
+        firsts = dict(zip(reversed(split.groups), reversed(split.paths), strict=True))
+        return measure_capability(
+            predictor,
+            sorted(firsts.values()),
+            seed=self.options.seed,
+            progress=lambda done, total: self._progress("capability", done, total, {}),
+            cancelled=self._cancelled,
+            most_seconds=left,
+        )
+
     def _textures(self, pictures: NDArray[np.uint8]) -> Textures:
         if self.options.textures is None:
             return Mixed((ProceduralTextures(), NormalTextures(pictures)))
@@ -270,7 +295,7 @@ class _Job:
         return folder
 
     def _training_budget(self, split: Split) -> Budget:
-        """What remains for training after the pictures were read and with calibration still to come."""
+        """What remains for training after the pictures were read and with calibration and made-up flaws to come."""
         seconds = self.options.budget.seconds
         if seconds is None:
             return self.options.budget
@@ -278,6 +303,8 @@ class _Job:
         reserve = min(
             COMPILE_SECONDS + SCORE_SECONDS * area * (len(split.calibration) + MOST_PARTS), MOST_RESERVED * seconds
         )
+        if self.options.capability:
+            reserve += MOST_TRYING * seconds
         return Budget(seconds=max(seconds - self.spent - reserve, 0.1 * seconds))
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 
 from model.architecture import Architecture
 from model.backbones import check_size
+from model.capability import Capability
 from model.fixture import Box, Fixture
 from model.normalisation import IMAGENET, Normalisation, Triple
 from model.regions import DEFAULT_MINIMUM_AREA
@@ -72,6 +73,7 @@ class Manifest(Part):
     architecture: as Architecture.to_dict gives it. height, width: of the input. fixture: as Fixture.to_dict gives it.
     ignored: rectangles x, y, width, height in raw pixels that are not looked at. minimum_area: of a listed region, in
     input pixels. precision: what it was calibrated in and is run in. training: settings and report of the run.
+    capability: as Capability.to_dict gives it; None where no made-up flaws were tried on the model.
     """
 
     format: Literal[1] = 1
@@ -90,12 +92,20 @@ class Manifest(Part):
     calibration: CalibrationRecord | None = None
     limits: ModelLimits | None = None
     metrics: dict[str, Finite | None] = {}
+    capability: dict[str, JsonValue] | None = None
     code_version: str = ""
 
     @field_validator("architecture")
     @classmethod
     def _known_architecture(cls, value: dict[str, str | bool]) -> dict[str, str | bool]:
         Architecture.from_dict(value)
+        return value
+
+    @field_validator("capability")
+    @classmethod
+    def _true_capability(cls, value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        if value is not None:
+            Capability.from_dict(value)
         return value
 
     @model_validator(mode="after")
@@ -133,6 +143,10 @@ class Manifest(Part):
             return Fixture.from_dict(values)
         except (KeyError, TypeError, IndexError) as problem:
             raise ValueError(f"the fixture of kind {values.get('kind')!r} is not one: {problem!r}") from problem
+
+    def measured(self) -> Capability | None:
+        """The capability as its own class."""
+        return None if self.capability is None else Capability.from_dict(self.capability)
 
     def calibrated_for(self, fingerprint: Fingerprint) -> bool:
         """Whether limits and scores were taken on this runtime; otherwise neither PASS nor FAIL may be said."""

@@ -4,6 +4,7 @@ Which good parts train and which calibrate: disjoint by group, because pictures 
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,14 @@ class LearningImpossible(ValueError):
 class Split:
     """Which golden pictures train and which calibrate.
 
-    train: indices. calibration: (N, H, W, 3) uint8 with one group name each. digest: SHA-256 over all of them.
+    train: indices. calibration: (N, H, W, 3) uint8 with one group name and one file each. digest: SHA-256 over all of
+    them.
     """
 
     train: NDArray[np.intp]
     calibration: NDArray[np.uint8]
     groups: tuple[str, ...]
+    paths: tuple[Path, ...]
     digest: str
 
     @property
@@ -55,9 +58,12 @@ def split_golden(golden: Golden, extra: Golden | None = None, *, fail_rate: floa
         if not fresh:
             raise LearningImpossible("all pictures held out for calibration are among those to train on")
         groups = tuple(extra.groups[number] for number in fresh)
-        return Split(np.arange(count), extra.pictures[fresh], groups, digest)
+        paths = tuple(extra.paths[number] for number in fresh)
+        return Split(np.arange(count), extra.pictures[fresh], groups, paths, digest)
     order = np.random.default_rng((seed, len(names))).permutation(len(names))
     held = {names[place] for place in order[: hold_out_count(len(names), fail_rate)]}
     outside = [number for number, group in enumerate(golden.groups) if group in held]
     inside = np.array([number for number, group in enumerate(golden.groups) if group not in held], dtype=np.intp)
-    return Split(inside, golden.pictures[outside], tuple(golden.groups[number] for number in outside), digest)
+    groups = tuple(golden.groups[number] for number in outside)
+    paths = tuple(golden.paths[number] for number in outside)
+    return Split(inside, golden.pictures[outside], groups, paths, digest)

@@ -103,6 +103,8 @@ def test_evaluate_reports_every_figure_that_was_asked_for(model_file: Path) -> N
     assert 0 <= found["image_auroc"] <= 1
     assert found["settings"]["architecture"]["backbone"] == "efficientnet_lite0"
     assert found["train_seconds"] > 0
+    assert found["capability"]["pictures"] > 0
+    assert len(found["capability"]["sentences"]) == 9
 
 
 def test_evaluate_of_good_pictures_alone_leaves_what_it_cannot_know_empty(
@@ -126,6 +128,8 @@ def test_onboard_teaches_registers_and_activates(parts_folder: Path, data: Path,
     assert (found["product"], found["state"]) == ("ring", "ACTIVE")
     assert found["pictures"]["train"] + found["pictures"]["calibration"] == 12
     assert "can prove a false-reject rate of" in told
+    assert "Made-up flaws, 12 of each size, on" in told
+    assert found["capability"]["sentences"][0] in told
     assert (data / "blobs" / "model" / "ring" / f"{found['sha256']}.safetensors").is_file()
     code, told = flawline("train", "ring", parts_folder, *TINY, "--seed", 1)
     assert code == 0

@@ -116,7 +116,7 @@ def test_a_model_file_shows_its_card(learnt: Path, data: Path, flawline: Run) ->
         f"PASS up to {manifest.limits.t_lo:.4f}", f"SHA-256 {sha256_of(learnt)}",
     ):  # fmt: skip
         assert line in lines
-    for title in ("network", "pictures", "training", "limits", "calibration", "golden memory", "file"):
+    for title in ("network", "pictures", "training", "limits", "calibration", "golden memory", "made-up flaws", "file"):
         assert title in lines
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from model.architecture import Architecture
+from model.capability import Capability, Grade
 from model.errors import ModelFileInvalid
 from model.fixture import Fixture, FixtureMismatch
 from model.locating import PartFinder
@@ -21,6 +22,7 @@ from model.pose import Pose
 from tests.fuzz.mutation import damaged
 
 SIDE = 64
+CAPABILITY = Capability(40.5, 6, (Grade("spot", 3.0, 60.0, 12, 8, 2), Grade("scratch", 1.5, 30.0, 12, 0)))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,8 @@ def test_a_manifest_that_somebody_rewrote_and_signed_again_is_valid_or_refused(g
         except ModelFileInvalid:
             continue
         assert found.manifest.limits is None or np.isfinite(found.manifest.limits.t_lo)
+        told = found.manifest.measured()
+        assert told is None or all(0 <= grade.share <= 1 for grade in told.grades)
         with pytest.raises(ModelFileInvalid):  # these tensors fit no network
             found.networks()
 
@@ -96,6 +100,24 @@ def test_a_fixture_that_somebody_rewrote_is_valid_or_refused(kind: Literal["axis
             continue
 
 
+def test_a_capability_that_somebody_rewrote_is_valid_or_refused() -> None:
+    random = np.random.default_rng(17)
+    refused = 0
+    for _ in range(1500):
+        words = json.loads(json.dumps(_changed(CAPABILITY.to_dict(), random)))
+        if isinstance(words, dict) and isinstance(words.get("grades"), list) and words["grades"]:
+            place = int(random.integers(len(words["grades"])))
+            words["grades"][place] = _changed(words["grades"][place], random)
+        try:
+            found = Capability.from_dict(words)
+        except ValueError:
+            refused += 1
+            continue
+        assert len(found.sentences()) == len(found.series())
+        json.dumps(found.report(), allow_nan=False)
+    assert 100 < refused < 1500
+
+
 def located(kind: Literal["axis", "template"]) -> Fixture:
     """A fixture with a pose, whose template is a small ramp."""
     ramp = np.add.outer(np.arange(16), np.arange(24)).astype(np.uint8) * 6
@@ -107,7 +129,9 @@ def located(kind: Literal["axis", "template"]) -> Fixture:
 
 def manifest_of(fixture: dict[str, Any]) -> Manifest:
     limits = ModelLimits(t_lo=1.0)
-    return Manifest(architecture=Architecture().to_dict(), height=SIDE, width=SIDE, fixture=fixture, limits=limits)
+    return Manifest(
+        architecture=Architecture().to_dict(), height=SIDE, width=SIDE, fixture=fixture, limits=limits,
+        capability=CAPABILITY.to_dict())  # fmt: skip
 
 
 def load_from(data: bytes, folder: Path) -> Any:

@@ -48,7 +48,9 @@ def test_a_folder_becomes_a_calibrated_model_file(learnt: tuple[Learnt, Seen]) -
 def test_the_phases_are_told_in_order(learnt: tuple[Learnt, Seen]) -> None:
     _, seen = learnt
     phases = list(dict.fromkeys(phase for phase, *_ in seen))
-    assert phases == ["fixture", "pictures", "training teacher", "training student", "memory", "calibration", "saving"]
+    assert phases == [
+        "fixture", "pictures", "training teacher", "training student", "memory", "calibration", "capability", "saving",
+    ]  # fmt: skip
     assert all(0 <= done <= total for _, done, total, _ in seen)
     assert any("student_loss" in numbers and "seconds_left" in numbers for *_, numbers in seen)
 
@@ -151,6 +153,7 @@ def test_groups_never_straddle_the_split(tmp_path: Path) -> None:
     trained = {golden.groups[number] for number in split.train}
     assert trained.isdisjoint(split.groups)
     assert len(trained) + len(set(split.groups)) == 10
+    assert [groups[path] for path in split.paths] == list(split.groups)
     assert split.counts == {"train": 21, "calibration": 9}
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from model.architecture import ABLATIONS, Architecture, Skip, named
 from model.calibration import calibrate
+from model.capability import Capability, Grade
 from model.card import METHODS, ablation_of, card
 from model.fixture import Fixture
 from model.manifest import CalibrationRecord, DataSnapshot, Manifest, MemoryRecord, ModelLimits
@@ -28,6 +29,17 @@ MEMORY = MemoryRecord(
     share=0.6,
 )
 
+CAPABILITY = Capability(
+    41.4,
+    8,
+    (
+        Grade("scratch", 3.0, 60.0, 12, 11, 1),
+        Grade("scratch", 1.0, 60.0, 12, 3),
+        Grade("spot", 4.0, 30.0, 12, 2),
+        Grade("graft", 12.5, 120.0, 3, 3),
+    ),
+)
+
 
 def _manifest(**changes: Any) -> Manifest:
     values: dict[str, Any] = {
@@ -48,6 +60,7 @@ def _full() -> Manifest:
         ),
         limits=ModelLimits(t_lo=CALIBRATION.pass_limit, t_hi=None),
         metrics={"image_auroc": 0.98765, "au_pro": None},
+        capability=CAPABILITY.to_dict(),
         code_version="0.1.0",
     )
 
@@ -95,6 +108,14 @@ def test_a_card_tells_all_that_a_model_file_says() -> None:
             "holds for": "openvino 2026.4.1 on cpu in f32",
         },
         "golden memory": {"parts": "60", "cells": "12 × 8", "share of the map": "60%"},
+        "made-up flaws": {
+            "tried": "Made-up flaws, 3 to 12 of each size, on 8 good parts that were not trained on",
+            "side of the part": "41 px, the root of its area",
+            "spot, contrast 30": "no size is caught 95 % of the time: diameter 4 px 2 of 12",
+            "scratch, contrast 60": "caught from width 3 px on (95 % interval 76% to 100% there): "
+            "width 1 px 3 of 12, width 3 px 12 of 12",
+            "graft, contrast 120": "fewer than 5 tried: diameter 12 px 3 of 3",
+        },
         "figures": {"image_auroc": "0.9877"},
         "file": {
             "size": "21.3 MB (21,345,678 bytes)",
@@ -119,6 +140,12 @@ def test_words_that_another_version_wrote_otherwise_are_left_out(strange: Any) -
     told = _rows(_manifest(training=training, limits=ModelLimits(t_lo=1.0, t_hi=2.0)))
     assert set(told.get("training", {})) <= {"textures"}
     assert told["limits"] == {"PASS up to": "1.0000", "FAIL above": "2.0000"}
+
+
+def test_flaws_that_there_was_no_time_for_are_told_as_such() -> None:
+    told = _rows(_manifest(capability=Capability(0.0, 0, ()).to_dict()))["made-up flaws"]
+    assert list(told) == ["tried"]
+    assert told["tried"].startswith("No made-up flaws were tried: no time")
 
 
 def test_an_imported_model_says_so() -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from model.architecture import Architecture
+from model.capability import Capability, Grade
 from model.errors import ModelFileInvalid
 from model.fixture import Fixture
 from model.manifest import CalibrationRecord, DataSnapshot, Manifest, ModelLimits
@@ -20,6 +21,7 @@ from model.runtimes import Fingerprint
 from tests.model.network.conftest import lived_in, untrained
 
 HERE = Fingerprint("openvino", "2026.4.1", "cpu", "f32")
+CAPABILITY = Capability(41.5, 8, (Grade("scratch", 1.5, 60.0, 12, 3), Grade("scratch", 3.0, 60.0, 12, 11, 1)))
 
 
 def _manifest(**changes: Any) -> Manifest:
@@ -34,6 +36,7 @@ def _manifest(**changes: Any) -> Manifest:
         "calibration": CalibrationRecord(scores=(0.5, 0.25, 1 / 3), fingerprint=HERE),
         "limits": ModelLimits(t_lo=0.5, t_hi=None),
         "metrics": {"image_auroc": 0.99, "au_pro": None},
+        "capability": CAPABILITY.to_dict(),
         "code_version": "0.1.0",
     }
     return Manifest(**(values | changes))
@@ -209,12 +212,24 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, networks: Netwo
         ({"format": 2}, "1"),
         ({"height": "64"}, "integer"),
         ({"colour": "red"}, "not permitted"),
+        ({"capability": {"grades": []}}, "the capability is not one: KeyError"),
+        ({"capability": CAPABILITY.to_dict() | {"pictures": 0}}, "2 grades of flaws on 0 pictures"),
+        ({"capability": CAPABILITY.to_dict() | {"grades": ["many"]}}, "the capability is not one: TypeError"),
+        ({"capability": "good"}, "dictionary"),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_a_manifest_that_cannot_be_meant_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         _manifest(**changes)
+
+
+def test_a_manifest_tells_its_capability_and_one_from_before_has_none() -> None:
+    words = _manifest().model_dump_json()
+    assert Manifest.model_validate_json(words).measured() == CAPABILITY
+    values = json.loads(words)
+    del values["capability"]
+    assert Manifest.model_validate_json(json.dumps(values)).measured() is None
 
 
 def test_a_calibration_holds_for_its_own_runtime_alone() -> None:
