@@ -38,7 +38,7 @@ PADIM_FEATURES = 100  # as for resnet18, the smallest network that anomalib has 
 BATCH = 32  # as anomalib's data modules have it
 RATE, MOMENTUM, DECAY = 0.4, 0.9, 0.001  # of STFPM, as anomalib has them
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
-LARGE = -3, 1 << 20  # glibc: M_MMAP_THRESHOLD, and from how many bytes on a block is given back at once
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of glibc: from how many bytes on a block is given back, and a heap cut
 HIGHEST = 32768.0  # of a map in half precision: its small values keep their digits then
 
 Model = Any
@@ -48,8 +48,6 @@ Model = Any
 def main(folder: Path) -> None:
     """Do the job in the folder. Raises ValueError for weights that do not fit, RuntimeError if it diverges."""
     job: Mapping[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    # The coreset keeps a small tensor of each round between the large ones that it drops: in one heap that costs 20 GB.
-    ctypes.CDLL(None).mallopt(*LARGE)
     torch.set_num_threads(job["threads"] or torch.get_num_threads())
     random.seed(job["seed"])
     np.random.seed(job["seed"])  # noqa: NPY002 - what scikit-learn draws from, below PatchCore
@@ -91,7 +89,12 @@ def patchcore(pictures: Tensor, weights: Mapping[str, Tensor], job: Mapping[str,
     give(model.feature_extractor, weights, LAYERS[1:])
     model.train()
     held = sum(len(model(normalised(batch))) for batch in torch.split(pictures, BATCH))
+    # The coreset keeps a small tensor of each round between the large ones that it drops: in one heap that costs 20 GB.
+    libc = ctypes.CDLL(None)
+    libc.mallopt(MMAP_THRESHOLD, 1 << 20)
     model.subsample_embedding(min(1.0, (job["coreset"] + 0.5) / held))  # half of one more: it rounds down
+    libc.mallopt(MMAP_THRESHOLD, 32 << 20)  # as large as glibc itself would let it grow: testing is slower without
+    libc.mallopt(TRIM_THRESHOLD, 64 << 20)
     return model
 
 
