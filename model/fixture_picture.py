@@ -39,10 +39,7 @@ def fixture_sheet(paths: Sequence[Path], fixture: Fixture, *, most: int = 4) -> 
 
 
 def _outlined(picture: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
-    x, y, width, height = placement.inner
-    corners = np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], dtype=np.float64)
-    inverse = np.asarray(cv2.invertAffineTransform(np.array(placement.matrix)))
-    raw = corners @ inverse[:, :2].T + inverse[:, 2]
+    raw = placement.corners(placement.inner)
     thick = max(2, round(max(picture.shape[:2]) / 160))
     return np.asarray(cv2.polylines(picture.copy(), [np.rint(raw).astype(np.int32)], True, FRAME, thick), np.uint8)  # noqa: FBT003
 

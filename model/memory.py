@@ -113,6 +113,10 @@ class GoldenMemory:
         features: (B, C, h, w). Returns (B, h, w) float32, from the root mean square over the channels; NaN where a
         feature is no finite number.
         """
+        return np.concatenate([self._search(features[at : at + PIECE]) for at in range(0, len(features), PIECE)])
+
+    def _search(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The distances of a few pictures: what is asked for one of them takes nine times its features' memory."""
         rows, columns = self.shape
         given = ((torch.from_numpy(features).movedim(1, -1) - self.mean) / self.spread).contiguous()  # (B, h, w, C)
         batch, channels = len(given), given.shape[-1]
@@ -150,9 +154,8 @@ class MemoryMaps:
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """features: (B, C, h, w). Returns (B, H, W) float32; NaN for a picture with a feature that is not finite."""
         with on_one_thread():
-            parts = range(0, len(features), PIECE)
-            found = [self._memory.distances(features[start : start + PIECE]) for start in parts]
-        return self.of_cells(np.concatenate(found))
+            found = self._memory.distances(features)
+        return self.of_cells(found)
 
     def of_cells(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
         """The maps (B, H, W) of distances (B, h, w)."""

@@ -85,12 +85,16 @@ class Placement:
         rest = (y, self.size[1] - inner_height - y, x, self.size[0] - inner_width - x)
         return np.asarray(cv2.copyMakeBorder(scaled, *rest, cv2.BORDER_REFLECT))
 
+    def corners(self, box: tuple[float, float, float, float]) -> NDArray[np.float64]:
+        """The corners of a box on the input, one after the other around it, in raw coordinates: (4, 2)."""
+        x, y, width, height = box
+        laid = np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], dtype=np.float64)
+        inverse = np.asarray(cv2.invertAffineTransform(np.array(self.matrix)))
+        return np.asarray(laid @ inverse[:, :2].T + inverse[:, 2])
+
     def to_raw(self, box: tuple[float, float, float, float]) -> Box:
         """A box on the input as the smallest of whole raw pixels around it, cut at the edge of what is looked at."""
-        x, y, width, height = box
-        corners = np.array([(x, y), (x + width, y), (x, y + height), (x + width, y + height)])
-        inverse = np.asarray(cv2.invertAffineTransform(np.array(self.matrix)))
-        raw = corners @ inverse[:, :2].T + inverse[:, 2]
+        raw = self.corners(box)
         left, top, wide, high = self.window or (0, 0, *self.picture)
         ends = []
         for low, far, origin, limit in zip(raw.min(axis=0), raw.max(axis=0), (left, top), (wide, high), strict=True):

@@ -47,12 +47,7 @@ class Probe:
         self._pictures = pictures
         self._rounds = rounds_of(len(pictures))
         self._flawed = {
-            number: [
-                _flawed(pictures[number], finder, np.random.default_rng((seed, number, grade)), number, grade)
-                for grade in range(len(GRADES))
-            ]
-            for watched in self._rounds
-            for number in watched
+            number: _flawed(pictures[number], finder, number, seed) for watched in self._rounds for number in watched
         }
         self._expert = expert
         self._features = GoldenFeatures(linear_channels(expert))
@@ -82,7 +77,7 @@ class Probe:
         """One round's merit; whole: the golden features of all pictures."""
         others = np.setdiff1d(np.arange(len(whole)), watched)
         memory = GoldenMemory.of(whole[others[:MOST_REMEMBERED]])
-        good = _distances(memory, whole[watched])
+        good = memory.distances(whole[watched])
         usual, strays = (cv2.GaussianBlur(values, (0, 0), 1.0) for values in (good.mean(axis=0), good.std(axis=0)))
         strays = strays + CALM * float(strays.mean()) + 1e-6
         levels = np.array([_smooth((one - usual) / strays).max() for one in good])
@@ -90,7 +85,7 @@ class Probe:
         for row, number in enumerate(watched):
             pairs = list(zip(self._flawed[number], places[number], strict=True))
             seen = self._seen([fixture.lay(self._marred(number, flaw), place) for flaw, place in pairs])
-            for grade, (one, (flaw, place)) in enumerate(zip(_distances(memory, seen), pairs, strict=True)):
+            for grade, (one, (flaw, place)) in enumerate(zip(memory.distances(seen), pairs, strict=True)):
                 inside = _cells(flaw.box, place.matrix, one.shape)
                 if inside is not None:
                     peaks[row, grade] = _smooth((one - usual) / strays)[inside].max()
@@ -129,19 +124,18 @@ def rounds_of(count: int) -> list[list[int]]:
     return [list(range(one * size, (one + 1) * size)) for one in range(rounds) if (one + 1) * size <= count]
 
 
-def _flawed(picture: Picture, finder: PartFinder | None, rng: np.random.Generator, number: int, grade: int) -> _Pasted:
+def _flawed(picture: Picture, finder: PartFinder | None, number: int, seed: int) -> list[_Pasted]:
+    """One flaw of each grade on picture `number`, on its part where there is one."""
     part = finder.find(picture) if finder else None
     area = picture.shape[0] * picture.shape[1] * (float(part.mask.mean()) if part else 1.0)
-    size, contrast = GRADES[grade]
-    kind = FLAW_KINDS[(number + grade) % len(FLAW_KINDS)]
-    flaw = Flaw(kind, max(3.0, size * float(np.sqrt(area))), contrast)
-    marred, (x, y, width, height) = mar(picture, flaw, rng, part.mask if part else None)
-    return _Pasted((x, y, width, height), marred[y : y + height, x : x + width].copy())
-
-
-def _distances(memory: GoldenMemory, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    parts = range(0, len(features), 4)
-    return np.concatenate([memory.distances(features[start : start + 4]) for start in parts])
+    pasted = []
+    for grade, (size, contrast) in enumerate(GRADES):
+        kind = FLAW_KINDS[(number + grade) % len(FLAW_KINDS)]
+        flaw = Flaw(kind, max(3.0, size * float(np.sqrt(area))), contrast)
+        rng = np.random.default_rng((seed, number, grade))
+        marred, (x, y, width, height) = mar(picture, flaw, rng, part.mask if part else None)
+        pasted.append(_Pasted((x, y, width, height), marred[y : y + height, x : x + width].copy()))
+    return pasted
 
 
 def _smooth(cells: NDArray[np.float32]) -> NDArray[np.float32]:

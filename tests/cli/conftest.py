@@ -1,5 +1,8 @@
+import os
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -43,3 +46,24 @@ def flawline() -> Run:
         return result.exit_code, result.output
 
     return run
+
+
+def interrupted(words: Sequence[str], *, when: str) -> tuple[int, str, str]:
+    """`flawline WORDS` in a process of its own, stopped by Ctrl-C once it says `when`: exit code, output, errors."""
+    environment = os.environ | {"FLAWLINE_WORKER__RUNTIME": "torch", "FLAWLINE_WORKER__THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", *words],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stderr is not None
+        said = ""
+        while when not in said:
+            line = running.stderr.readline()
+            assert line, said
+            said += line
+        running.send_signal(signal.SIGINT)
+        told, rest = running.communicate(timeout=120)
+    return running.returncode, told, rest

@@ -1,43 +1,31 @@
 """`flawline ablate`: real trainings on a handful of small pictures."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from cli.main import app
 from core.errors import ModelUnusable, SettingsInvalid
 from model.architecture import ABLATIONS
-from tests.cli.conftest import Run
-from tests.model.learning.conftest import part, write
+from tests.cli.conftest import Run, interrupted
+from tests.model.learning.conftest import data_set, part, write
 from tests.model.learning.test_ablation import overflowing
 
 TINY = ("--budget", "2it", "--size", "64")
 NAMES = list(ABLATIONS)
 
 
-def data_set(root: Path, first: int = 0) -> Path:
+def small_set(root: Path, first: int = 0) -> Path:
     """Eight parts to learn from; two good and two scratched ones to test on, with masks."""
-    for number in range(first, first + 8):
-        write(root / f"train/good/{number}.png", part(number))
-    for number in range(first, first + 2):
-        write(root / f"test/good/{number}.png", part(100 + number))
-        picture, clean = part(200 + number, scratched=True), part(200 + number)
-        write(root / f"test/scratch/{number}.png", picture)
-        changed = np.abs(picture.astype(int) - clean.astype(int)).max(axis=2) > 30
-        write(root / f"ground_truth/scratch/{number}_mask.png", changed.astype(np.uint8) * 255)
-    return root
+    return data_set(root, train=range(first, first + 8), test=range(first, first + 2))
 
 
 @pytest.fixture(scope="module")
 def rings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_set(tmp_path_factory.mktemp("sets") / "rings")
+    return small_set(tmp_path_factory.mktemp("sets") / "rings")
 
 
 def _run(*arguments: object) -> tuple[int, str]:
@@ -54,7 +42,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, dict[str,
     """Two data sets beside each other: exit code, what was printed, and the JSON."""
     root = tmp_path_factory.mktemp("several")
     for number, name in enumerate(("left", "right")):
-        data_set(root / "sets" / name, 20 * number)
+        small_set(root / "sets" / name, 20 * number)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLAWLINE_WORKER__RUNTIME", "torch")
@@ -130,23 +118,8 @@ def test_a_training_that_diverges_is_a_row_and_the_others_go_on(
 def test_stopping_prints_what_is_finished_and_says_that_it_is_not_all(rings: Path, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     words = ["ablate", "--data", str(rings), *TINY, "--json", str(found)]
-    environment = os.environ | {"FLAWLINE_WORKER__RUNTIME": "torch", "FLAWLINE_WORKER__THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli", *words],
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as running:
-        assert running.stderr is not None
-        said = ""
-        while "2 of 4" not in said:
-            line = running.stderr.readline()
-            assert line, said
-            said += line
-        running.send_signal(signal.SIGINT)
-        told, rest = running.communicate(timeout=120)
-    assert running.returncode == 130, rest
+    code, told, rest = interrupted(words, when="2 of 4")
+    assert code == 130, rest
     assert "Traceback" not in rest
     assert "not complete: 1 of 4 runs are finished" in told
     assert [line.split()[:2] for line in told.splitlines() if line.startswith("rings")] == [["rings", "rd"]]

@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -23,8 +21,8 @@ from core.settings import read_settings
 from core.stop import Stop
 from model.architecture import Architecture
 from model.backbones import build_encoder
-from tests.cli.conftest import Run
-from tests.cli.test_ablate import data_set
+from tests.cli.conftest import Run, interrupted
+from tests.cli.test_ablate import small_set
 from tests.model.learning.conftest import part, write
 
 SIDE = 64
@@ -51,7 +49,7 @@ result = {"scores": scores, "train_seconds": job["seconds"], "ms_per_frame": 2.0
 
 @pytest.fixture(scope="module")
 def rings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_set(tmp_path_factory.mktemp("sets") / "rings")
+    return small_set(tmp_path_factory.mktemp("sets") / "rings")
 
 
 def script(folder: Path, text: str) -> Path:
@@ -303,23 +301,8 @@ def test_a_peer_that_is_not_installed_has_not_failed(rings: Path) -> None:
 def test_ctrl_c_prints_what_is_finished(rings: Path, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     words = ["bench", "peers", "--data", str(rings), "--budget", "4s", "--size", str(SIDE), "--json", str(found)]
-    environment = os.environ | {"FLAWLINE_WORKER__RUNTIME": "torch", "FLAWLINE_WORKER__THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli", *words],
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as running:
-        assert running.stderr is not None
-        said = ""
-        while "2 of 5" not in said:
-            line = running.stderr.readline()
-            assert line, said
-            said += line
-        running.send_signal(signal.SIGINT)
-        told, rest = running.communicate(timeout=120)
-    assert running.returncode == 130, rest
+    code, told, rest = interrupted(words, when="2 of 5")
+    assert code == 130, rest
     assert "Traceback" not in rest
     assert "not complete: 1 of 5 rows are finished" in told
     assert [row["model"] for row in json.loads(found.read_text())["rows"]] == ["ours"]
@@ -348,7 +331,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_learnt(
 
 def test_a_folder_of_sets_has_them_all(tmp_path: Path) -> None:
     for number, name in enumerate(("left", "right")):
-        data_set(tmp_path / "sets" / name, 20 * number)
+        small_set(tmp_path / "sets" / name, 20 * number)
     assert [split.root.name for split in splits_of(asked(tmp_path / "sets"))] == ["left", "right"]
 
 

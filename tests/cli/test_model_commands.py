@@ -10,7 +10,7 @@ import torch
 from core.errors import ModelUnusable, SettingsInvalid
 from model.model_file import load, sha256_of
 from tests.cli.conftest import Run
-from tests.cli.test_ablate import data_set
+from tests.cli.test_ablate import small_set
 from tests.model.learning.conftest import part, write
 from tests.model.network.released import light
 
@@ -37,7 +37,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("FLAWLINE_WORKER__RUNTIME", "torch")
         patch.setenv("FLAWLINE_WORKER__THREADS", "1")
         asked = Asked(budget="2it", size=64)
-        assert evaluate_data(data_set(root / "rings"), asked, keep=kept, json_file=root / "found.json") == 0
+        assert evaluate_data(small_set(root / "rings"), asked, keep=kept, json_file=root / "found.json") == 0
     return kept
 
 

@@ -60,16 +60,23 @@ def networks(fresh_networks: Networks) -> Networks:
     return copy.deepcopy(fresh_networks)
 
 
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set in the MVTec AD layout: 24 to learn from, 6 good and 6 scratched to test on."""
-    root = tmp_path_factory.mktemp("rings")
-    for number in range(24):
-        write(root / f"train/good/{number:02}.png", part(number))
-    for number in range(6):
+def data_set(root: Path, *, train: range, test: range, digits: int = 1) -> Path:
+    """A data set in the MVTec AD layout: `train` to learn from; as many good and scratched ones as `test`, with masks.
+
+    digits: of the names of those to learn from, which are read in the order of their names.
+    """
+    for number in train:
+        write(root / f"train/good/{number:0{digits}}.png", part(number))
+    for number in test:
         write(root / f"test/good/{number}.png", part(100 + number))
         picture, clean = part(200 + number, scratched=True), part(200 + number)
         write(root / f"test/scratch/{number}.png", picture)
         changed = np.abs(picture.astype(int) - clean.astype(int)).max(axis=2) > 30
         write(root / f"ground_truth/scratch/{number}_mask.png", changed.astype(np.uint8) * 255)
     return root
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set in the MVTec AD layout: 24 to learn from, 6 good and 6 scratched to test on."""
+    return data_set(tmp_path_factory.mktemp("rings"), train=range(24), test=range(6), digits=2)
