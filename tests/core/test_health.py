@@ -3,9 +3,9 @@
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -168,9 +168,10 @@ def test_the_port_is_free_again_afterwards_and_may_be_taken_at_once() -> None:
 
 
 def test_port_0_serves_nowhere() -> None:
-    before = set(Path("/proc/self/task").iterdir())
+    before = set(threading.enumerate())
     with serve_health(MetricsSettings(), Metrics(), Health()):
-        assert set(Path("/proc/self/task").iterdir()) == before
+        # What an earlier test left may end meanwhile: nothing new is what counts.
+        assert set(threading.enumerate()) <= before
 
 
 def test_a_caller_that_says_nothing_holds_nobody_up() -> None:
