@@ -39,6 +39,9 @@ class Asked:
     ignore: Annotated[list[str] | None, typer.Option(help="Do not look here: X,Y,WIDTH,HEIGHT; may be repeated.")] = (
         None
     )
+    mm_per_pixel: Annotated[
+        float | None, typer.Option(min=1e-6, max=1000, help="Scale of the raw picture; sizes are told in mm too then.")
+    ] = None
     seed: Annotated[int, typer.Option(help="Same seed and iterations, same model.")] = 0
     review_rate: Annotated[
         float, typer.Option(min=1e-6, max=0.5, help="Share of good parts that people may have to look at.")
@@ -47,6 +50,17 @@ class Asked:
         float, typer.Option(min=1e-6, max=0.5, help="Share of good parts that may be thrown away unseen.")
     ] = 0.002
     textures: Annotated[Path | None, typer.Option(help="Folder of texture pictures for synthetic anomalies.")] = None
+    turns: Annotated[
+        str, typer.Option(help="auto, none, flips, quarter or all: how training pictures may be flipped and turned.")
+    ] = "auto"
+    tile: Annotated[
+        int | None,
+        typer.Option(help="Train on tiles of TILE by TILE pixels, 0 for none; default: 256, of large inputs alone."),
+    ] = None
+    warm_start: Annotated[
+        str,
+        typer.Option(help="auto (onboard, train: the product's active model, where it fits), off, or a model file."),
+    ] = "auto"
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cli.bench_runtimes import Arithmetic
-from model.openvino_runtime import compiled
+from model.openvino_graph import compiled
 from model.runtimes import Precision, RuntimeChoice
 
 if TYPE_CHECKING:  # imported inside functions: only behind the engine does OpenVINO keep from calling out

@@ -20,7 +20,8 @@ from model.cost import cost_of
 from model.errors import RuntimeUnavailable
 from model.inspection_network import InspectionNetwork
 from model.normalisation import Normalisation
-from model.openvino_runtime import OpenVinoRuntime, offers
+from model.openvino_graph import offers
+from model.openvino_runtime import OpenVinoRuntime
 from model.quantising import quantised
 from model.runtimes import Distances, Precision, Runtime, RuntimeChoice, TorchRuntime
 

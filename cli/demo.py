@@ -15,7 +15,7 @@ from cli.asked import Asked
 from cli.console import Report, err, out, progress, write_json
 from cli.demo_report import report
 from cli.line_up import require_free_port, running
-from cli.teach import INTERRUPTED, enter, learn_product, recipe_of
+from cli.teach import INTERRUPTED, enter, learn_product, recipe_of, write_sheet
 from core.errors import SettingsInvalid
 from core.line import Camera, Line, line_of
 from core.records import models
@@ -120,7 +120,8 @@ def _taught(settings: Settings, product: str, budget: str, stop: Stop) -> ModelR
         _render(product, folder, tell)
         asked = Asked(budget=budget, fail_rate=FAIL_RATE)
         learnt = learn_product(settings, product, folder, asked, stop=stop, tell=tell)
-    row = enter(settings, recipe_of(asked, product), learnt, activate=True)
+    shown = write_sheet(folder, learnt.manifest, folder.with_suffix(".fixture.png"))
+    row = enter(settings, recipe_of(asked, product), learnt, activate=True, shown=shown)
     err.print(
         f"{product}: model {row.version} learnt from {learnt.counts['train']} good parts in {learnt.seconds:.0f} s"
     )

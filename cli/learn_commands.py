@@ -48,7 +48,7 @@ def evaluate(
     raise typer.Exit(evaluate_data(data, asked, keep=keep, json_file=json_file))
 
 
-@with_options_but("ablation", "witness")
+@with_options_but("ablation", "witness", "mm_per_pixel", "warm_start")
 def ablate(
     *,
     data: Annotated[Path, typer.Option(help="A data set as for evaluate, or a folder of several.")],
@@ -66,12 +66,23 @@ def inspect(
     model: Annotated[Path | None, typer.Option(help="A model file.")] = None,
     product: Annotated[str | None, typer.Option(help="Instead of a file: the active model of this product.")] = None,
     json_file: Json = None,
-    overlays: Annotated[Path | None, typer.Option(help="Write each picture with its heat and regions here.")] = None,
+    overlays: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write each picture with its heat and regions here, and beside good parts if it does not pass."
+        ),
+    ] = None,
+    mm_per_pixel: Annotated[
+        float | None,
+        typer.Option(min=1e-6, max=1000, help="Scale of the raw pictures, for areas in mm²; default: the product's."),
+    ] = None,
 ) -> None:
     """Judge pictures with a model file: verdict, raw score, limits and regions of each. Exit code 1 unless all pass."""
-    from cli.look import find_model, inspect_paths
+    from cli.look import Wanted, find_model, inspect_paths
 
-    raise typer.Exit(inspect_paths(paths, find_model(model, product), json_file=json_file, overlays=overlays))
+    found, scale = find_model(model, product)
+    wanted = Wanted(json_file, overlays, mm_per_pixel or scale)
+    raise typer.Exit(inspect_paths(paths, found, wanted))
 
 
 def add_to(app: typer.Typer) -> None:

@@ -12,17 +12,19 @@ from rich.table import Table
 
 from cli import parts
 from cli.console import escape, out, progress, write_json
+from cli.warm_start import active_model
 from core.errors import ModelUnusable, SettingsInvalid
-from core.records import models
+from core.records import recipes
 from core.settings import Settings, read_settings
 from core.verdicts import InvalidReason, Limits, MachineVerdict, NoVerdictReason, decide
 from dashboard.heat import overlay
 from model.errors import ModelError
 from model.fixture import FixtureMismatch
+from model.neighbours import Comparison
 from model.pictures import PictureUnreadable, find_pictures, read_picture
 from model.predictor import Prediction, Predictor
-from workers.keeping import eight_bit
-from workers.shelf import fetch, file_in
+from workers.comparing import OnInput, comparison_of
+from workers.keeping import eight_bit, golden_jpeg
 
 Picture = NDArray[np.uint8]
 
@@ -39,25 +41,37 @@ class Seen:
     detail: str = ""
     picture: Picture | None = None
     prediction: Prediction | None = None
+    golden: Comparison | None = None
 
 
-def find_model(model: Path | None, product: str | None) -> Path:
-    """The model file that is meant: the file itself, or the active one of a product. Raises SettingsInvalid."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Where results go, and the scale of the raw pictures in mm per pixel, None where it is not known."""
+
+    json_file: Path | None = None
+    overlays: Path | None = None
+    scale: float | None = None
+
+
+def find_model(model: Path | None, product: str | None) -> tuple[Path, float | None]:
+    """The model file that is meant, and the scale of its recipe: the file itself, or the active one of a product.
+
+    Raises SettingsInvalid.
+    """
     if (model is None) == (product is None):
         raise SettingsInvalid("name a model file by --model, or a product by --product")
     if model is not None:
-        return model
+        return model, None
     settings = read_settings()
-    with parts.database(settings) as database, database.reading() as connection:
-        row = models.active(connection).get(str(product))
-    if row is None:
+    path = active_model(settings, str(product))
+    if path is None:
         raise SettingsInvalid(f"{product!r} has no active model; `flawline models list` shows those there are")
-    path = file_in(settings.data / "models", row)
-    fetch(parts.blobs(settings), row, path)
-    return path
+    with parts.database(settings) as database, database.reading() as connection:
+        recipe = recipes.newest(connection, str(product))
+    return path, recipe[1].millimetres_per_pixel if recipe else None
 
 
-def inspect_paths(paths: Sequence[Path], model: Path, *, json_file: Path | None, overlays: Path | None) -> int:
+def inspect_paths(paths: Sequence[Path], model: Path, wanted: Wanted) -> int:
     """Judge the pictures; 0 when all pass, else 1. Raises ModelUnusable for a file that cannot judge here."""
     settings = read_settings()
     files = list(_files(paths))
@@ -67,12 +81,15 @@ def inspect_paths(paths: Sequence[Path], model: Path, *, json_file: Path | None,
         for number, path in enumerate(files, start=1):
             one = _look(predictor, limits, path, settings.pictures.max_pixels)
             seen.append(one)
-            if overlays and one.picture is not None and one.prediction is not None:
-                _write_overlay(overlays / f"{path.stem}_overlay.png", one.picture, one.prediction, limits)
+            if wanted.overlays and one.picture is not None and one.prediction is not None:
+                _write_overlay(wanted.overlays / f"{path.stem}_overlay.png", one.picture, one.prediction, limits)
+            if wanted.overlays and one.golden is not None:
+                (wanted.overlays / f"{path.stem}_golden.jpg").write_bytes(golden_jpeg(one.golden))
             report("inspecting", number, len(files), {})
-    if json_file:
-        write_json({"model": str(model), "pictures": [_values(one, limits) for one in seen]}, json_file)
-    if str(json_file) != "-":
+    if wanted.json_file:
+        told = [_values(one, limits, wanted.scale) for one in seen]
+        write_json({"model": str(model), "pictures": told}, wanted.json_file)
+    if str(wanted.json_file) != "-":
         _print(seen, limits)
     return 0 if all(one.verdict is MachineVerdict.PASS for one in seen) else 1
 
@@ -103,26 +120,40 @@ def _open(model: Path, settings: Settings) -> tuple[Predictor, Limits]:
 def _look(predictor: Predictor, limits: Limits, path: Path, max_pixels: int) -> Seen:
     try:
         picture = read_picture(path, max_pixels=max_pixels)
-        (prediction,) = predictor.inspect([picture])
+        placement = predictor.fixture.place(picture)
+        laid = predictor.fixture.lay(picture, placement)
+        seen = predictor.look(laid[None])
+        (on_input,) = predictor.conclude(seen)
     except PictureUnreadable as problem:
         return Seen(path, MachineVerdict.INVALID, InvalidReason.DECODE_ERROR, str(problem))
     except FixtureMismatch as problem:
         return Seen(path, MachineVerdict.INVALID, InvalidReason.MISALIGNED, f"{path}: {problem}")
-    verdict = decide(prediction.score, limits)
+    verdict = decide(on_input.score, limits)
     reason = NoVerdictReason.INTERNAL_ERROR if verdict is MachineVerdict.NO_VERDICT else ""
-    return Seen(path, verdict, reason, picture=picture, prediction=prediction)
+    shown = verdict in (MachineVerdict.FAIL, MachineVerdict.REVIEW)
+    golden = comparison_of(OnInput(predictor, seen, 0, laid, on_input)) if shown else None
+    return Seen(path, verdict, reason, picture=picture, prediction=on_input.on_picture(placement), golden=golden)
 
 
-def _values(one: Seen, limits: Limits) -> dict[str, object]:
+def _values(one: Seen, limits: Limits, scale: float | None) -> dict[str, object]:
     seen = one.prediction
     regions = [
-        {"bounding_box": [r.x, r.y, r.width, r.height], "area": r.area, "peak": r.peak, "mean": r.mean}
+        {
+            "bounding_box": [r.x, r.y, r.width, r.height], "area": r.area,
+            "area_mm2": None if scale is None else r.area * scale**2, "peak": r.peak, "mean": r.mean,
+        }
         for r in (seen.regions if seen else ())
+    ]  # fmt: skip
+    near = one.golden.nearest if one.golden else None
+    golden = [
+        {"sample": sample, "distance": distance}
+        for sample, distance in (zip(near.samples, near.distances, strict=True) if near else ())
     ]
     score = seen.score if seen and math.isfinite(seen.score) else None
     return {
         "path": str(one.path), "verdict": one.verdict, "reason": one.reason, "detail": one.detail, "score": score,
         "limits": {"t_lo": limits.t_lo, "t_hi": limits.t_hi}, "regions": regions,
+        "golden": golden,
     }  # fmt: skip
 
 

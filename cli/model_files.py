@@ -9,6 +9,7 @@ from core.errors import SettingsInvalid
 from core.settings import read_settings
 from model.architecture import Skip
 from model.card import card
+from model.card_document import card_document
 from model.model_file import SUFFIX, load
 from model.urd_import import Imported, ImportOptions, import_urd
 
@@ -56,10 +57,10 @@ def show_card(path: Path, *, json_file: Path | None) -> int:
     with plain_refusals():
         file = load(path)
     size = path.stat().st_size
-    write_json(
-        {"model": str(path), "bytes": size, "sha256": file.sha256, "manifest": file.manifest.model_dump(mode="json")},
-        json_file,
-    )
+    document = card_document(file.manifest, sha256=file.sha256, size=size)
+    manifest = file.manifest.model_dump(mode="json")
+    told = {"model": str(path), "bytes": size, "sha256": file.sha256, "manifest": manifest, "card": document}
+    write_json(told, json_file)
     if str(json_file) == "-":
         return 0
     out.print(f"[bold]{escape(str(path))}[/]", soft_wrap=True)

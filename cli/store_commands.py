@@ -81,6 +81,14 @@ def models_activate(
     out.print(f"{row.product} is now judged by model {row.version}")
 
 
+@models_app.command("cards")
+def models_cards(json_file: Json = None) -> None:
+    """Write the card of every model in the books that has none, from what its manifest says."""
+    from cli.model_cards import add_missing
+
+    add_missing(json_file=json_file)
+
+
 def doctor(
     settings: Annotated[bool, typer.Option("--settings", help="List every setting with its value.")] = False,
     json_file: Json = None,

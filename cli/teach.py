@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast, get_args
@@ -13,6 +14,8 @@ from pydantic import ValidationError
 from cli import parts
 from cli.asked import Asked
 from cli.console import Report, err, escape, out, progress, write_json
+from cli.warm_start import named_start, product_start
+from core.blobs.keys import fixture_key
 from core.errors import ModelUnusable, SettingsInvalid
 from core.live_open import open_live
 from core.recipes import Recipe, Roi
@@ -21,6 +24,7 @@ from core.records.models import ModelRow, NewModel
 from core.settings import Settings, read_settings
 from core.stop import Stop, stop_on_signals
 from model.architecture import named
+from model.card_document import card_document
 from model.datasets import DatasetUnusable, open_dataset
 from model.errors import ModelError
 from model.evaluation import Evaluation
@@ -35,6 +39,7 @@ from model.split import LearningImpossible
 from model.steps import TrainingDiverged
 from model.training import TrainingCancelled
 from model.trial import learn_and_test
+from model.views import TURNS, Turns
 
 INTERRUPTED = 130
 FIXTURES = ("auto", *KINDS)
@@ -60,6 +65,9 @@ def options_of(asked: Asked, settings: Settings) -> LearnOptions:
             fail_rate=asked.fail_rate,
             threads=settings.worker.threads or None,
             weights=settings.weights,
+            turns=cast("Turns", _one_of("turns", asked.turns, ("auto", *TURNS))),
+            tile=asked.tile,
+            warm_start=named_start(asked.warm_start),
         )
     except ValueError as problem:
         raise SettingsInvalid(str(problem)) from problem
@@ -72,7 +80,7 @@ def recipe_of(asked: Asked, product: str) -> Recipe:
     try:
         return Recipe.model_validate({
             "product": product, "fixture": "roi" if roi else asked.fixture, "flat_field": asked.flat_field, "roi": roi,
-            "mask": mask, "budget": asked.size})  # fmt: skip
+            "mask": mask, "budget": asked.size, "millimetres_per_pixel": asked.mm_per_pixel})  # fmt: skip
     except ValidationError as problem:
         raise SettingsInvalid(f"product {product!r}: {problem.errors()[0]['msg']}") from problem
 
@@ -126,10 +134,10 @@ def teach(product: str, folder: Path, asked: Asked, *, activate: bool, fresh: bo
         err.print("cancelled; nothing changed in the books. The same command goes on where this one stopped")
         return INTERRUPTED
     shown = write_sheet(folder, learnt.manifest, _target(settings, product).with_suffix(".fixture.png"))
-    row = enter(settings, recipe, learnt, activate=activate)
-    write_json({**_values(row, learnt), "fixture_picture": str(shown)}, json_file)
+    row = enter(settings, recipe, learnt, activate=activate, shown=shown)
+    write_json({**_values(row, learnt, asked.mm_per_pixel), "fixture_picture": str(shown)}, json_file)
     if str(json_file) != "-":
-        _print(row, learnt, shown, activated=activate)
+        _print(row, learnt, shown, activated=activate, mm_per_pixel=asked.mm_per_pixel)
     return 0
 
 
@@ -137,24 +145,28 @@ def learn_product(
     settings: Settings, product: str, pictures: Path, asked: Asked, *, stop: Stop, tell: Report
 ) -> Learnt:
     """Train and calibrate into the data folder. Raises TrainingCancelled, and FlawlineError for what is refused."""
+    options = replace(options_of(asked, settings), warm_start=product_start(asked.warm_start, settings, product))
     with plain_refusals():
-        return learn(
-            pictures, _target(settings, product), options=options_of(asked, settings), progress=tell,
-            cancelled=lambda: stop.asked)  # fmt: skip
+        return learn(pictures, _target(settings, product), options=options, progress=tell, cancelled=lambda: stop.asked)
 
 
-def enter(settings: Settings, recipe: Recipe, learnt: Learnt, *, activate: bool) -> ModelRow:
-    """Put a learnt model into the store and the books."""
+def enter(settings: Settings, recipe: Recipe, learnt: Learnt, *, activate: bool, shown: Path | None = None) -> ModelRow:
+    """Put a learnt model into the store and, with its card, into the books. shown: the picture of its fixture."""
     data = learnt.path.read_bytes()
     blob = f"model/{recipe.product}/{learnt.sha256}.safetensors"
     parts.blobs(settings).put(blob, data)
+    picture = fixture_key(blob) if shown else None
+    if shown and picture:
+        parts.blobs(settings).put(picture, shown.read_bytes())
+    card = card_document(learnt.manifest, sha256=learnt.sha256, size=len(data), fixture_picture=picture)
     who, now = getpass.getuser(), parts.now()
     with parts.database(settings) as database, database.writing() as connection:
+        recipe = _with_scale(recipe, recipes.newest(connection, recipe.product))
         version = recipes.save(connection, recipe, who=who, note="onboarding", now=now)
         new = NewModel(
             product=recipe.product, blob=blob, sha256=learnt.sha256, size=len(data), recipe_version=version,
             manifest=learnt.manifest.model_dump(mode="json"), metrics={"train_seconds": round(learnt.seconds, 1)},
-            note=f"learnt from {learnt.counts['train']} good parts")  # fmt: skip
+            note=f"learnt from {learnt.counts['train']} good parts", card=card)  # fmt: skip
         row = models.register(connection, new, who=who, now=now)
         if activate:
             row = models.activate(connection, row.id, who=who, note="onboarding", now=now)
@@ -162,6 +174,13 @@ def enter(settings: Settings, recipe: Recipe, learnt: Learnt, *, activate: bool)
         live.models_changed()
     learnt.path.unlink()
     return row
+
+
+def _with_scale(recipe: Recipe, former: tuple[int, Recipe] | None) -> Recipe:
+    """Learning anew moves no camera: where no scale is given, the former one stays."""
+    if recipe.millimetres_per_pixel is not None or former is None:
+        return recipe
+    return recipe.model_copy(update={"millimetres_per_pixel": former[1].millimetres_per_pixel})
 
 
 def evaluate_data(data: Path, asked: Asked, *, keep: Path | None, json_file: Path | None) -> int:
@@ -186,7 +205,7 @@ def evaluate_data(data: Path, asked: Asked, *, keep: Path | None, json_file: Pat
         if keep:
             out.print(f"See {escape(str(write_sheet(data, learnt.manifest, keep.with_suffix('.fixture.png'))))}")
         _print_evaluation(found)
-        _print_capability(learnt.manifest)
+        _print_capability(learnt.manifest, asked.mm_per_pixel)
     return 0
 
 
@@ -199,15 +218,16 @@ def _checkpoint(settings: Settings, product: str) -> Path:
     return target.with_name(target.name + ".checkpoint")
 
 
-def _values(row: ModelRow, learnt: Learnt) -> Mapping[str, Any]:
+def _values(row: ModelRow, learnt: Learnt, mm_per_pixel: float | None) -> Mapping[str, Any]:
     calibration = learnt.calibration
     return {
         "product": row.product, "model": row.id, "version": row.version, "state": row.state, "sha256": row.sha256,
         "pictures": dict(learnt.counts), "train_seconds": round(learnt.seconds, 1),
         "limits": {"t_lo": calibration.pass_limit, "t_hi": calibration.fail_limit},
         "false_reject_rate_asked": calibration.review_rate, "false_reject_rate_proved": calibration.proved_review_rate,
+        "warm_start": learnt.manifest.training.get("warm_start"),
         "message": calibration.message, "fixtures": learnt.manifest.training.get("fixtures"),
-        "capability": found.report() if (found := learnt.manifest.measured()) else None,
+        "capability": found.report(mm_per_pixel) if (found := learnt.manifest.measured()) else None,
         "findings": [{"path": str(f.path), "kind": f.kind, "message": f.message, "left_out": f.left_out}
                      for f in learnt.findings],
     }  # fmt: skip
@@ -232,15 +252,17 @@ def fixture_told(manifest: Manifest) -> str:
     return f"Fixture: {found.get('chosen', manifest.fitted().kind)}, {manifest.width}x{manifest.height} px.{tried}"
 
 
-def _print(row: ModelRow, learnt: Learnt, shown: Path, *, activated: bool) -> None:
+def _print(row: ModelRow, learnt: Learnt, shown: Path, *, activated: bool, mm_per_pixel: float | None) -> None:
     print_findings(learnt.findings)
     out.print(f"{escape(fixture_told(learnt.manifest))} See {escape(str(shown))}", soft_wrap=True)
     counts = learnt.counts
     out.print(
         f"[bold]{escape(row.product)}[/]: model {row.version} learnt from {counts['train']} good parts, calibrated on "
         f"{counts['calibration']} others, in {learnt.seconds:.0f} s", soft_wrap=True)  # fmt: skip
+    if begun := learnt.manifest.training.get("warm_start"):
+        out.print(f"Its networks began from those of model file {str(begun)[:12]}…, not fresh", soft_wrap=True)
     out.print(escape(learnt.calibration.message), soft_wrap=True)
-    _print_capability(learnt.manifest)
+    _print_capability(learnt.manifest, mm_per_pixel)
     if activated:
         out.print("It is active. Next: name a camera for it in the line file and run `flawline up`.", soft_wrap=True)
     else:
@@ -254,12 +276,12 @@ def print_findings(findings: Sequence[Finding]) -> None:
         out.print(f"{mark} {escape(str(finding))}", soft_wrap=True)
 
 
-def _print_capability(manifest: Manifest) -> None:
+def _print_capability(manifest: Manifest, mm_per_pixel: float | None) -> None:
     """What made-up flaws told, where any were tried."""
     found = manifest.measured()
     if found is None:
         return
-    for line in (found.summary, *(f"  {sentence}" for sentence in found.sentences())):
+    for line in (found.summary, *(f"  {sentence}" for sentence in found.sentences(mm_per_pixel))):
         out.print(escape(line), soft_wrap=True)
 
 

@@ -31,14 +31,14 @@ class Pictures(StrEnum):
     """Which pictures a backup holds; models and data sets are always in it."""
 
     NONE = "none"
-    EVIDENCE = "evidence"  # of FAIL, REVIEW and INVALID parts, with their heat maps and small pictures
+    EVIDENCE = "evidence"  # of FAIL, REVIEW and INVALID parts, with heat maps, golden and small pictures
     ALL = "all"
 
 
 ALWAYS = (Kind.MODEL, Kind.DATASET)
 KINDS = {
     Pictures.NONE: ALWAYS,
-    Pictures.EVIDENCE: (*ALWAYS, Kind.FRAME, Kind.HEAT, Kind.THUMB),
+    Pictures.EVIDENCE: (*ALWAYS, Kind.FRAME, Kind.HEAT, Kind.GOLDEN, Kind.THUMB),
     Pictures.ALL: (*ALWAYS, *(kind for kind in Kind if kind not in ALWAYS)),
 }
 

@@ -36,7 +36,7 @@ class LimitPair(BaseModel):
 
 
 class Recipe(BaseModel):
-    """What belongs to one product: fixture, pixel budget, mask, minimum region area, limits and defect classes."""
+    """What belongs to one product: fixture, pixel budget, mask, minimum region area, scale, limits, defect classes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     product: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="lower case, digits, . _ -")
@@ -48,6 +48,9 @@ class Recipe(BaseModel):
     budget: int = Field(default=256, ge=64, le=1024, description="input pixels are about budget², aspect kept")
     mask: tuple[Roi, ...] = Field(default=(), description="rectangles in raw pixels that are not looked at")
     min_region_area: int = Field(default=4, ge=1, description="smaller regions are not listed; input pixels")
+    millimetres_per_pixel: float | None = Field(
+        default=None, gt=0, le=1000, allow_inf_nan=False, description="of the raw picture; areas are in mm² too then"
+    )
     limits: LimitPair | None = Field(default=None, description="None: those of the model file")
     classes: tuple[str, ...] = Field(
         default=("Contamination", "Scratch", "Dent", "Missing feature", "Misprint"),
@@ -60,6 +63,10 @@ class Recipe(BaseModel):
         if self.roi is not None and self.fixture != "roi":
             raise ValueError("a roi needs fixture 'roi'")
         return self
+
+    def square_millimetres(self, pixels: float) -> float | None:
+        """An area in raw picture pixels as mm²; None where the scale is not known."""
+        return None if self.millimetres_per_pixel is None else pixels * self.millimetres_per_pixel**2
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import DateTime
 
-REVISION = "0004"  # the newest file of migrations/versions, which makes these tables
+REVISION = "0006"  # the newest file of migrations/versions, which makes these tables
 
 metadata = MetaData(
     naming_convention={
@@ -128,6 +128,7 @@ models = Table(
     Column("recipe_version", Integer, nullable=False),
     Column("manifest", Document, nullable=False),
     Column("metrics", Document, nullable=False),
+    Column("card", Document),  # model.card_document; NULL for a model of before there were cards
     Column("note", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("created_by", Text, nullable=False),
@@ -178,6 +179,7 @@ inspections = Table(
     Column("heat", Text),
     Column("heat_min", Float),
     Column("heat_max", Float),
+    Column("golden", Document),  # core.records.compared.Compared; NULL where no golden parts were shown beside it
     CheckConstraint("verdict IN ('PASS','FAIL','REVIEW','INVALID','NO_VERDICT')", name="verdict"),
     CheckConstraint(
         "verdict <> 'PASS' OR (score IS NOT NULL AND t_lo IS NOT NULL AND score <= t_lo)", name="pass_is_proved"
@@ -210,6 +212,7 @@ regions = Table(
     Column("area", Float, nullable=False),  # raw picture pixels
     Column("peak", Float, nullable=False),  # in units of the score
     Column("mean", Float, nullable=False),
+    Column("area_mm2", Float),  # NULL where the recipe had no scale
     postgresql_partition_by=BY_TIME,
 )
 

@@ -6,7 +6,7 @@ import pandas as pd
 from dashboard import figures
 from dashboard.calibration import Proof
 
-_INK = {
+INK = {
     "light": {"text": "#15191d", "muted": "#5c666f", "rule": "#d9dde1", "pass": "#7b858e", "review": "#b97900",
               "fail": "#c8371b"},
     "dark": {"text": "#e9ecee", "muted": "#98a2ab", "rule": "#2a3035", "pass": "#87919a", "review": "#f0b23e",
@@ -17,23 +17,32 @@ BINS = 48
 
 def calibration_chart(proof: Proof, scheme: str, *, height: int = 300) -> alt.LayerChart:
     """The scores of held-out good parts as a histogram, with the zones of the limits behind them."""
-    ink = _INK.get(scheme, _INK["light"])
+    ink = INK.get(scheme, INK["light"])
     low, top = _ends(proof)
     bars = pd.DataFrame(_binned(proof.scores, low, top), columns=["left", "right", "parts", "floor"])
     axis = alt.Axis(grid=False, title="score", tickCount=8)
     x = alt.X(
         "left:Q", scale=alt.Scale(domain=[low, top], nice=False, zero=False), axis=axis
     )  # one axis for all layers
-    y = alt.Y("parts:Q", axis=alt.Axis(title="good parts", tickMinStep=1, tickCount=4))
+    most = max(bars["parts"], default=1)
+    y = alt.Y(
+        "parts:Q",
+        scale=alt.Scale(domain=[0, 1.1 * most], nice=False),
+        axis=alt.Axis(title="good parts", tickMinStep=1, tickCount=4),
+    )
     tips = [alt.Tooltip("left:Q", format=".3f"), alt.Tooltip("right:Q", format=".3f"), alt.Tooltip("parts:Q")]
     counted = (
         alt.Chart(bars)
         .mark_rect(color=ink["pass"], opacity=0.75)
         .encode(x=x, x2="right:Q", y=y, y2="floor:Q", tooltip=tips)
     )
+    return dressed(alt.layer(*_zones(proof, top, ink, x), counted, *_limits(proof, ink, x)), ink, height=height)
+
+
+def dressed(chart: alt.LayerChart | alt.FacetChart, ink: dict[str, str], *, height: int) -> alt.LayerChart:
+    """A chart in our type and greys, without a frame; height in pixels."""
     layered: alt.LayerChart = (
-        alt.layer(*_zones(proof, top, ink, x), counted, *_limits(proof, ink, x))
-        .properties(height=height, background="transparent")
+        chart.properties(height=height, background="transparent")
         .configure_view(strokeWidth=0)
         .configure_axis(
             labelColor=ink["muted"], titleColor=ink["muted"], gridColor=ink["rule"], domainColor=ink["rule"],

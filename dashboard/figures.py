@@ -55,6 +55,21 @@ def short_score(number: float | None) -> str:
     return f"{number:.2f}" if number == 0 or 0.01 <= abs(number) < 1000 else f"{number:.1e}"
 
 
+def area(pixels: float, mm2: float | None) -> str:
+    """3.4 mm² (1 204 px); in pixels alone where the scale is not known."""
+    plain = f"{count(round(pixels))}{THIN}px"
+    return plain if mm2 is None else f"{_measure(mm2)}{THIN}mm² ({plain})"
+
+
+def _measure(number: float) -> str:
+    """About two significant digits: 0.0042, 3.4, 18, 1 204."""
+    if not 0 < number < 10:
+        return count(round(number))
+    if number < 1e-4:
+        return f"{number:.1e}"
+    return f"{number:.{max(1, 1 - math.floor(math.log10(number)))}f}"
+
+
 def age(seconds: float) -> str:
     """How long ago: 0.3 s, 42 s, 3:05, 2 h 14."""
     if seconds < 0:

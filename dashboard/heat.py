@@ -48,11 +48,11 @@ def overlay(stored: NDArray[np.uint8], span: tuple[float, float], limits: Limits
     grown: NDArray[np.float64] = cv2.resize(heat_values(stored, *span), size, interpolation=cv2.INTER_LINEAR).astype(
         np.float64, copy=False
     )
-    above = scaled(grown, limits)
-    if not (above > 0).any():
+    hot = grown > limits.t_lo
+    if not hot.any():
         return painted
-    window = _around(above > 0)  # the rest of the map stays clear, so it is not worked on
-    painted[window] = _painted(above[window], blur=max(0.5, grow * 0.4))
+    window = _around(hot)  # the rest of the map stays clear, so it is not worked on
+    painted[window] = _painted(scaled(grown[window], limits), blur=max(0.5, grow * 0.4))
     return painted
 
 

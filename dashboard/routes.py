@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from core.blobs.keys import Kind, check_key
+from core.blobs.keys import FIXTURE, Kind, check_key
 from core.errors import BlobMissing, FlawlineError, StoreUnavailable
 from core.messages import FrameId
 from core.verdicts import Limits
@@ -21,7 +21,7 @@ from dashboard.queries import frames, models
 from dashboard.queries.frames import Frame
 from dashboard.stores import Stores
 
-SHOWN = frozenset({Kind.FRAME, Kind.SAMPLE, Kind.RING, Kind.THUMB, Kind.INBOX})  # never models, data sets or raw heat
+SHOWN = frozenset({Kind.FRAME, Kind.SAMPLE, Kind.RING, Kind.THUMB, Kind.GOLDEN, Kind.INBOX})  # never models or raw heat
 _ASSETS = {"inter.woff2": "font/woff2"}
 _SIGNATURES = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"BM", "image/bmp"))
 _KEEP = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
@@ -72,7 +72,7 @@ def _image(stores: Stores) -> Endpoint:
             kind = check_key(key).partition("/")[0]
         except ValueError:
             return _refused(400, "no key of a picture")
-        if kind not in SHOWN:
+        if kind not in SHOWN and not (kind == Kind.MODEL and key.endswith(FIXTURE)):
             return _refused(404, "no picture")
         try:
             data = stores.picture(key)

@@ -135,6 +135,11 @@ OLDEST_WAITS = "The oldest waits since {age}."
 GOOD, UNSURE, BAD_IMAGE, UNDO = "Good", "Unsure", "Bad image", "Undo"
 GOOD_SUB, UNSURE_SUB, BAD_IMAGE_SUB, DEFECT_SUB = "false reject", "to the line lead", "not a part verdict", "defect"
 PASSED_BEFORE = "Passed just before, same camera"
+CLOSEST_GOOD = "Closest good parts, at the same place"
+CLOSEST_GOOD_WHOLE = "Closest good parts"
+THIS_PART, GOLDEN = "this part", "golden"
+LARGER = "larger"
+GOLDEN_HINT = "distance of its features to this part's, in spreads of good parts; the lower, the more alike"
 UNDECIDED = "undecided"
 NOTHING_TO_UNDO = "nothing to undo"
 LAST_CALL = "last: {call}, {ago} ago"
@@ -153,7 +158,7 @@ REVIEW_LIMIT, FAIL_LIMIT = "review from {t_lo}", "fail from {t_hi}"
 NO_FAIL_LIMIT = "no fail limit proved"
 NO_SCORE = "not scored"
 REGIONS_ONE, REGIONS_MANY, NO_REGION = "1 region", "{count} regions", "no region"
-PEAK = "peak {peak}"
+PEAK, MEAN = "peak {peak}", "mean {mean}"
 PROGRESS = "{place} of {total}"
 PER_PART = "{seconds} s a part"
 REFUSED = "Not stored: {problem}"
@@ -171,6 +176,43 @@ ACTIVATE_FIRST = "This changes the line: from the next batch on, {product} is ju
 ACTIVATED = "{version} is active for {product}."
 NOTE_NEEDED = "Say why, in a few words."
 HISTOGRAM = "Scores of good parts held out from training"
+CARD = "Model card"
+IN_WORDS = "The card in words"
+TAKE_CARD = "Take the card away as JSON"
+NO_CARD = "This version came into the books before there were model cards; beside it stands what its manifest tells."
+NO_CARD_DO = "“flawline models cards” writes the card of every model that has none, and changes nothing else."
+CATCHES = "What it catches"
+NOT_TRIED = "No made-up flaws were tried on this model, so nothing is known about how small a flaw it catches."
+CONTRAST = "contrast {n:g} grey levels"
+RUNG = "{held} of {tried} flaws of {size} px did not pass"
+CELL_MEANS = (
+    "Size in pixels of the camera's picture, and the share of flaws of that size that did not pass. "
+    "The ring is the smallest size that is caught, it and every larger one."
+)
+MADE_UP = "Made-up flaws say what is certainly too small to be caught; real defects need a challenge of their own."
+LEARNT = "How it learnt"
+ITERATION, LOSS = "iteration", "loss"
+STAGE_BEGINS = "{stage} begins"
+LOSS_MEANS = (
+    "Lower is better, each network against itself. A curve that still falls at its end would gain by more time."
+)
+NO_CURVES = "No curves were kept: this model was trained before they were, or imported."
+LOOKS_AT = "What it looks at"
+FIXTURES = {
+    "none": "the whole picture", "stretch": "the whole picture, stretched", "roi": "a fixed rectangle",
+    "part": "a rectangle around the part", "axis": "the part, turned to its axis",
+    "template": "the part, laid on the golden ones", "flat field": "light evened out",
+}  # fmt: skip
+FIXTURE_TRIED = (
+    "It looks at {name}. Small flaws were pasted on good parts; the bars say how often one stood out above all of a "
+    "good part. A fixture that does more has to show clearly more."
+)
+FIXTURE_ASKED = "It looks at {name}, as it was asked for: nothing was left to choose, or there were too few pictures."
+FIXTURE_PICTURE = "Above the part as photographed, with what is looked at; below what the network sees."
+NO_FIXTURE_PICTURE = "No picture of the fixture was kept with this model."
+RUNS = "What runs it"
+RUNS_ON = "Limits and scores hold for {runtime}; on anything else this model judges nothing."
+PARITY_UNKNOWN = "How far that is from PyTorch in float32 was not measured for this model."
 NO_CALIBRATION = "This model keeps no calibration scores."
 STATES_MODEL = {
     "DRAFT": "draft",

@@ -4,13 +4,15 @@ What a model file says of itself, as a card for people: sections of names and va
 Only what the file says is on it. A part that is missing, or that an older version wrote otherwise, is left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model.architecture import ABLATIONS, Ablation, Architecture
 from model.capability import FEWEST, USUALLY, Series, is_enough, smallest_caught
+from model.curves import Curve, curves_from, distribution, sparkline
 from model.manifest import Manifest
 from model.resnet import RESNETS
+from model.runtime_parity import parity_told
 
 Row = tuple[str, str]
 """A name and its value, both in words."""
@@ -38,14 +40,17 @@ class Section:
     rows: tuple[Row, ...]
 
 
-def card(manifest: Manifest, *, sha256: str | None = None, size: int | None = None) -> tuple[Section, ...]:
-    """The card of a model. sha256, size in bytes: of its file."""
+def card(
+    manifest: Manifest, *, sha256: str | None = None, size: int | None = None, drawn: bool = True
+) -> tuple[Section, ...]:
+    """The card of a model. sha256, size in bytes: of its file. drawn: with small drawings made of letters."""
     parts = {
         "network": _network(manifest),
         "pictures": _pictures(manifest),
-        "training": _training(manifest.training),
+        "training": _training(manifest.training, curves_from(manifest.training.get("curves")) if drawn else ()),
         "limits": _limits(manifest),
-        "calibration": _calibration(manifest),
+        "calibration": _calibration(manifest, drawn=drawn),
+        "runtime parity": _parity(manifest),
         "golden memory": _memory(manifest),
         "made-up flaws": _capability(manifest),
         "figures": tuple((name, f"{value:.4g}") for name, value in manifest.metrics.items() if value is not None),
@@ -80,6 +85,7 @@ def _network(manifest: Manifest) -> tuple[Row, ...]:
         ("input", f"{manifest.width} × {manifest.height} px"),
         ("precision", manifest.precision),
         *_fixture(manifest.fixture),
+        ("fixtures tried", _merits(manifest.training.get("fixtures"))),
         ("not looked at", ", ".join(_box(box) or "" for box in manifest.ignored)),
         ("smallest region", f"{manifest.minimum_area} px of the input"),
     )
@@ -97,6 +103,11 @@ def _fixture(values: Mapping[str, object]) -> tuple[Row, ...]:
     )
 
 
+def _merits(values: object) -> str | None:
+    """How often flaws stood out under each fixture that was tried, the best first."""
+    return _by_name(values.get("merit"), "{:.3f}") if isinstance(values, Mapping) else None
+
+
 def _box(value: object) -> str | None:
     if not isinstance(value, list | tuple) or len(value) != 4:
         return None
@@ -111,7 +122,7 @@ def _pictures(manifest: Manifest) -> tuple[Row, ...]:
     return _rows(*counts, ("digest", manifest.data.digest))
 
 
-def _training(values: Mapping[str, object]) -> tuple[Row, ...]:
+def _training(values: Mapping[str, object], curves: Sequence[Curve]) -> tuple[Row, ...]:
     textures = values.get("texture_files")
     return _rows(
         ("imported from", _text(values, "imported")),
@@ -121,12 +132,38 @@ def _training(values: Mapping[str, object]) -> tuple[Row, ...]:
         ("schedule", _text(values, "schedule")),
         ("iterations", _by_name(values.get("iterations"), "{:,.0f}")),
         ("batch", _text(values, "batch")),
+        ("begun from", _begun(values)),
+        ("turned", _turned(values.get("views"))),
         ("last losses", _by_name(values.get("losses"), "{:.4g}")),
         ("training time", _in(values, "train_seconds", "{:,.1f} s")),
+        *((_curve_name(curve), _curve_told(curve)) for curve in curves),
         ("seed", _text(values, "seed")),
         ("twins", _twins(values.get("twins"))),
         ("textures", f"{len(textures)} files" if isinstance(textures, list) and textures else None),
         ("witness", _text(values, "witness")),
+    )
+
+
+def _begun(values: Mapping[str, object]) -> str | None:
+    """The model that a warm start took its weights from; None in a file from before there were any."""
+    if "warm_start" not in values:
+        return None
+    return f"the model {_text(values, 'warm_start')}" if values["warm_start"] else "the ImageNet weights"
+
+
+def _turned(values: object) -> str | None:
+    """In which ways training pictures were turned over, and why."""
+    return _text(values, "why") if isinstance(values, Mapping) else None
+
+
+def _curve_name(curve: Curve) -> str:
+    return f"{curve.network}'s loss" if curve.stage == curve.network else f"{curve.network}'s loss, stage {curve.stage}"
+
+
+def _curve_told(curve: Curve) -> str:
+    return (
+        f"{sparkline(curve.losses)} {curve.losses[0]:.4g} to {curve.losses[-1]:.4g} "
+        f"in {curve.iterations[-1]:,} iterations"
     )
 
 
@@ -162,7 +199,7 @@ def _rates(values: Mapping[str, object], name: str) -> str | None:
     return f"{asked} asked, {_in(values, proved, '{:.2%}') or 'nothing'} proved"
 
 
-def _calibration(manifest: Manifest) -> tuple[Row, ...]:
+def _calibration(manifest: Manifest, *, drawn: bool) -> tuple[Row, ...]:
     record = manifest.calibration
     if record is None:
         return ()
@@ -170,8 +207,15 @@ def _calibration(manifest: Manifest) -> tuple[Row, ...]:
     scores = record.scores
     return _rows(
         ("held-out scores", f"{len(scores)}, from {min(scores):.4f} to {max(scores):.4f}" if scores else None),
+        ("their distribution", distribution(scores) if drawn and len(scores) > 1 else None),
         ("holds for", f"{by.runtime} {by.version} on {by.device} in {by.precision}"),
     )
+
+
+def _parity(manifest: Manifest) -> tuple[Row, ...]:
+    record = manifest.parity
+    by = manifest.calibration.fingerprint if manifest.calibration else None
+    return () if record is None else (("beside PyTorch", parity_told(record, by)),)
 
 
 def _memory(manifest: Manifest) -> tuple[Row, ...]:

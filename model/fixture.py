@@ -94,8 +94,10 @@ class Fixture:
     def place(self, picture: NDArray[np.uint8]) -> Placement:
         """Where a raw picture, (H, W, 3) uint8, lies on the input.
 
-        Raises FixtureMismatch when its size does not fit the golden ones, or its part cannot be located.
+        Raises FixtureMismatch when its size does not fit the golden ones, or its part cannot be located; ValueError for
+        numbers of another kind, which would not be colours (NaN would become black without a word).
         """
+        _require_picture(picture)
         size = (picture.shape[1], picture.shape[0])
         window = self._window(size)
         if self.pose is not None:
@@ -174,6 +176,14 @@ class Fixture:
 
 def _whole(value: object) -> int:
     return int(number(value))
+
+
+def _require_picture(picture: NDArray[np.uint8]) -> None:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(
+            f"a picture is uint8 of shape (H, W, 3), RGB, not {picture.dtype} {picture.shape}; read files with "
+            "read_picture, or bring the numbers to 0 to 255 and three channels first"
+        )
 
 
 def _require_inside(roi: Box, size: Size) -> None:

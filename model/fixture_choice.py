@@ -176,15 +176,17 @@ def _some(sizes: Mapping[Path, Size], seed: int) -> list[Picture]:
     largest = max(width * height * 3 for width, height in sizes.values())
     most = max(FEWEST, min(MOST_PICTURES, MOST_BYTES // largest))
     found: list[Picture] = []
+    why = ""
     for place in default_rng((seed, len(paths))).permutation(len(paths)).tolist():
         try:
             found.append(read_picture(paths[place]))
-        except PictureUnreadable:
+        except PictureUnreadable as problem:
+            why = str(problem)
             continue  # it is told when all are read
         if len(found) == most:
             break
     if not found:
-        raise FixtureMismatch("none of the pictures can be read, so no fixture can be chosen")
+        raise FixtureMismatch(f"none of the pictures can be read, so no fixture can be chosen: {why}")
     return found
 
 

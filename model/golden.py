@@ -22,6 +22,7 @@ ODD = 6.0  # robust standard deviations from the middle
 LONELY = 4.0  # times as far from its nearest neighbour as the pictures mostly are
 LONELY_LEVELS = 10.0  # and at least so many grey levels, RMS
 SAME = 1.0  # RMS difference in grey levels below which two pictures show the same shot
+COMPARED = 5  # pictures, the nearest ones
 FEATURELESS = 2.0  # standard deviation in grey levels
 THUMB = 16
 FEWEST_TO_COMPARE = 8
@@ -107,7 +108,7 @@ def look_over(paths: Sequence[Path], pictures: NDArray[np.uint8]) -> list[Findin
     light = _deviations(np.array([float(grey.mean()) for grey in greys]), least=4.0)
     edges = np.array([float(cv2.Laplacian(grey, cv2.CV_32F).var()) for grey in greys])
     sharp = _deviations(np.log(edges + 1e-3), least=0.15)
-    apart = _nearest(_thumbs(pictures))[1]
+    apart = _nearest(_thumbs(pictures), 1)[1][:, 0]
     lonely = apart > max(LONELY * float(np.median(apart)), LONELY_LEVELS)
     found = []
     for path, brightness, sharpness, alone in zip(paths, light, sharp, lonely, strict=True):
@@ -127,14 +128,16 @@ def look_over(paths: Sequence[Path], pictures: NDArray[np.uint8]) -> list[Findin
 def shot_groups(pictures: NDArray[np.uint8], digests: Sequence[str]) -> list[str]:
     """A name for each picture, equal for pictures that show the same shot (equal pixels, or nearly).
 
-    pictures: (N, H, W, 3) uint8. Each is compared with the one whose thumbnail is nearest.
+    pictures: (N, H, W, 3) uint8. Each is compared with the few whose thumbnails are nearest: with one alone, many shots
+    of one part would fall into pairs.
     """
     names = list(digests)
     if len(pictures) < 2:
         return names
-    nearest, distance = _nearest(_thumbs(pictures))
-    for one, other in enumerate(nearest.tolist()):
-        if distance[one] < SAME and names[one] != names[other] and _rms(pictures[one], pictures[other]) < SAME:
+    nearest, distance = _nearest(_thumbs(pictures), COMPARED)
+    for one, place in np.argwhere(distance < SAME).tolist():
+        other = int(nearest[one, place])
+        if names[one] != names[other] and _rms(pictures[one], pictures[other]) < SAME:
             old, new = names[one], names[other]
             names = [new if name == old else name for name in names]
     return names
@@ -215,14 +218,17 @@ def _thumbs(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack(small).astype(np.float32)
 
 
-def _nearest(thumbs: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """For each picture, the other whose thumbnail is nearest, and their RMS difference in grey levels."""
+def _nearest(thumbs: NDArray[np.float32], count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """For each picture, the others whose thumbnails are nearest, and their RMS differences in grey levels.
+
+    Both (N, count), the nearest first; fewer columns where there are fewer others.
+    """
     wide = thumbs.astype(np.float64)
     square = (wide * wide).sum(axis=1)
     distance = square[:, None] + square[None, :] - 2 * wide @ wide.T
     np.fill_diagonal(distance, np.inf)
-    nearest = distance.argmin(axis=1)
-    return nearest, np.sqrt(np.maximum(distance[np.arange(len(wide)), nearest], 0) / thumbs.shape[1])
+    nearest = distance.argsort(axis=1, kind="stable")[:, : min(count, len(wide) - 1)]
+    return nearest, np.sqrt(np.maximum(np.take_along_axis(distance, nearest, axis=1), 0) / thumbs.shape[1])
 
 
 def _rms(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from model.architecture import Architecture
+from model.backbones import SIDE_STEP
 from model.calibration import FAIL_RATE, REVIEW_RATE
 from model.fixture import Box, Kind
 from model.fixture_choice import FixtureAsked
@@ -14,6 +15,8 @@ from model.pace import Budget
 from model.regions import DEFAULT_MINIMUM_AREA
 from model.runtimes import Precision, RuntimeName
 from model.training import Rates, Schedule
+from model.views import LARGEST_TILE, SMALLEST_TILE, Turns
+from model.warm_start import WarmStart
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,10 @@ class LearnOptions:
     review_rate, fail_rate: shares of good parts that may be sent to a person, or thrown away. textures: a folder of
     pictures for synthetic anomalies; None for procedural ones and the product's own. threads: exactly so many; None for
     as many as pay beside whatever else is running. weights: where ImageNet weights lie; None for the usual places.
-    capability: whether graded made-up flaws are tried on the calibrated model.
+    capability: whether graded made-up flaws are tried on the calibrated model. turns: how training pictures may be
+    flipped and turned; auto: as good parts already look, see model.turning. tile: pixels of a side of the square tiles
+    of a larger input that networks train on; 0 for whole pictures, None for 256 where the input is more than twice as
+    large. Inspection always looks at the whole input. warm_start: an earlier model whose networks learn on.
     """
 
     architecture: Architecture = field(default_factory=Architecture)
@@ -51,6 +57,9 @@ class LearnOptions:
     threads: int | None = None
     weights: Path | None = None
     capability: bool = True
+    turns: Turns | Literal["auto"] = "auto"
+    tile: int | None = None
+    warm_start: WarmStart | None = None
 
     def __post_init__(self) -> None:
         if self.foreground == "roi":
@@ -58,6 +67,10 @@ class LearnOptions:
         self.fixture_asked()
         if not 64 <= self.size <= 1024:
             raise ValueError(f"size {self.size}: 64 to 1024 is offered")
+        if self.tile and (not SMALLEST_TILE <= self.tile <= LARGEST_TILE or self.tile % SIDE_STEP):
+            raise ValueError(
+                f"tiles of {self.tile} px: 0 for none, or {SMALLEST_TILE} to {LARGEST_TILE} in steps of {SIDE_STEP}"
+            )
 
     def fixture_asked(self) -> FixtureAsked:
         """What is asked of the fixture. Raises ValueError for what does not go together."""
@@ -72,4 +85,5 @@ class LearnOptions:
             "budget": str(self.budget),
             "textures": str(self.textures) if self.textures else None,
             "weights": str(self.weights) if self.weights else None,
+            "warm_start": str(self.warm_start.path) if self.warm_start else None,
         }

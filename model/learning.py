@@ -18,33 +18,33 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model.batches import Batches, Twins
 from model.calibration import Calibration, calibrate, one_per_group
 from model.capability import Capability
 from model.capability_check import measure_capability
 from model.checkpoint import CheckpointInvalid
-from model.code_version import code_version
 from model.datasets import open_dataset
+from model.draft import draft_of
 from model.fixture import Fixture, Size
 from model.fixture_choice import fixture_for
-from model.foreground import Foregrounds
 from model.fusion import Second
 from model.golden import Finding, Golden, read_golden, read_more
 from model.learn_options import LearnOptions
-from model.manifest import CalibrationRecord, DataSnapshot, Manifest, ModelLimits
+from model.lessons import Lessons, lessons_of
+from model.manifest import CalibrationRecord, Manifest, ModelLimits, ParityRecord
 from model.memory import MOST_PARTS
 from model.model_file import save, tensors_of
 from model.networks import Networks, build_networks
 from model.pace import Budget
 from model.predictor import Predictor, valid_pixels
-from model.remembering import record_of, remember
+from model.remembering import pictures_of, record_of, remember
+from model.runtime_parity import MOST_PICTURES, measure_parity
 from model.runtimes import RuntimeChoice, open_runtime
 from model.scorer import Scorer
-from model.split import LearningImpossible, Split, split_golden
+from model.split import LearningImpossible, Split
 from model.steps import Halves
-from model.textures import FolderTextures, Mixed, NormalTextures, ProceduralTextures, Textures
 from model.threads import ThreadChooser
 from model.training import Tick, TrainingCancelled, TrainingPlan, TrainingReport, train
+from model.warm_start import TRAINED_ON, Start, open_start
 
 COMPILE_SECONDS = 6.0  # of the time budget kept for opening the runtime and writing the file
 SCORE_SECONDS = 0.03  # and for each calibration picture at 256² pixels
@@ -92,25 +92,26 @@ def learn(
     pictures: files, or a folder (see open_dataset). held_out: further good pictures, for calibration alone, by default
     those that the folder sets aside; if there are any, all of `pictures` are trained on. A checkpoint lies beside
     `destination` while training; the same call goes on from it after a crash. Raises LearningImpossible,
-    DatasetUnusable, FixtureMismatch, TrainingCancelled, TrainingDiverged, WeightsMissing, RuntimeUnavailable, OSError.
+    DatasetUnusable, FixtureMismatch, TrainingCancelled, TrainingDiverged, WeightsMissing, RuntimeUnavailable, OSError;
+    ModelFileInvalid for an earlier model that is required and cannot be begun from.
     """
     options = options or LearnOptions()
     job = _Job(options, destination, progress, cancelled)
+    start = open_start(options.warm_start, options.architecture)
     networks = build_networks(options.architecture, weights=options.weights, seed=options.seed)
     golden, extra = job.read(pictures, held_out, networks.expert)
-    split = split_golden(golden, extra, fail_rate=options.fail_rate, seed=options.seed)
-    report, twins = job.train(networks, golden.pictures[split.train], split)
-    draft = job.manifest(golden, split)
+    split, start = start.split(golden, extra, fail_rate=options.fail_rate, seed=options.seed)
+    draft = draft_of(golden, split, options)
+    start.put_into(networks)
+    report, lessons = job.train(networks, golden, split, start)
     scorer, second = job.witnesses(networks, draft, golden.pictures[split.train])
     calibration = job.calibrate(scorer, split)
     told = {
         "memory": record_of(second) if second else None,
-        "training": options.to_dict()
-        | {"iterations": report.iterations, "losses": asdict(report.losses), "train_seconds": report.seconds}
-        | {"twins": dict(twins.report.to_dict()), "texture_files": job.texture_files, "fixtures": job.fixtures}
-        | {"calibration": _without_scores(calibration)},
+        "training": job.training(report, start, calibration) | lessons.to_dict(),
         "calibration": CalibrationRecord(scores=calibration.scores, fingerprint=scorer.runtime.fingerprint),
         "limits": ModelLimits(t_lo=calibration.pass_limit, t_hi=calibration.fail_limit),
+        "parity": job.parity(networks, scorer, split, second=second, scores=calibration.scores),
     }
     manifest = Manifest(**(dict(draft) | told))
     if options.capability:
@@ -118,9 +119,9 @@ def learn(
         manifest = manifest.model_copy(update={"capability": found.to_dict()})
     progress("saving", 0, 1, {})
     destination.parent.mkdir(parents=True, exist_ok=True)
-    sha256 = save(
-        destination, tensors_of(networks.teacher, networks.student, second.memory if second else None), manifest
-    )
+    shown = pictures_of(second, golden.pictures[split.train], seed=options.seed)
+    tensors = tensors_of(networks.teacher, networks.student, second.memory if second else None, shown)
+    sha256 = save(destination, tensors | {TRAINED_ON: start.trained_on(golden, split)}, manifest)
     job.checkpoint.unlink(missing_ok=True)
     progress("saving", 1, 1, {})
     return Learnt(
@@ -128,7 +129,7 @@ def learn(
         sha256,
         manifest,
         calibration,
-        golden.findings + (extra.findings if extra else ()),
+        start.findings + golden.findings + (extra.findings if extra else ()),
         split.counts,
         report,
         job.spent,
@@ -143,7 +144,6 @@ class _Job:
     ) -> None:
         self.options = options
         self.checkpoint = destination.with_name(destination.name + ".checkpoint")
-        self.texture_files: list[list[str]] = []
         self.fixtures: dict[str, Any] = {}
         self._progress = progress
         self._cancelled = cancelled
@@ -193,18 +193,21 @@ class _Job:
         self.fixtures = choice.to_dict()
         return choice.fixture
 
-    def train(self, networks: Networks, pictures: NDArray[np.uint8], split: Split) -> tuple[TrainingReport, Twins]:
+    def train(self, networks: Networks, golden: Golden, split: Split, start: Start) -> tuple[TrainingReport, Lessons]:
         options = self.options
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        twins = Twins(self._textures(pictures), Foregrounds(pictures, options.foreground), options.seed)
-        batches = Batches(pictures, twins, size=options.batch, device=device)
+        groups = [golden.groups[number] for number in split.train.tolist()]
+        pictures = golden.pictures[split.train]
+        lessons = lessons_of(pictures, groups, golden.fixture, networks.expert, options, device=device)
         plan = TrainingPlan(
             self._training_budget(split),
             options.schedule,
             options.rates,
+            teacher_share=start.teacher_share,
+            rate_scale=start.rate_scale,
             halves=Halves.fastest(device, options.architecture.backbone),
             checkpoint=self.checkpoint,
-            fingerprint=f"{split.digest} {sorted(options.to_dict().items())}",
+            fingerprint=f"{split.digest} {start.sha256} {sorted(options.to_dict().items())}",
         )
         most = options.threads or len(os.sched_getaffinity(0))
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -215,28 +218,25 @@ class _Job:
                 self._progress(f"training {tick.stage}", tick.fraction, 1.0, _numbers(tick))
 
             def run() -> TrainingReport:
-                return train(networks, batches, plan, device=device, after_step=stepped, cancelled=self._cancelled)
+                return train(
+                    networks, lessons.batches, plan, device=device, after_step=stepped, cancelled=self._cancelled
+                )
 
             try:
-                return run(), twins
+                return run(), lessons
             except CheckpointInvalid as problem:
                 log.warning("training begins anew: %s", problem)
                 self.checkpoint.unlink(missing_ok=True)
-                return run(), twins
+                return run(), lessons
 
-    def manifest(self, golden: Golden, split: Split) -> Manifest:
-        """All that is known before calibration."""
-        return Manifest(
-            architecture=self.options.architecture.to_dict(),
-            height=golden.fixture.height,
-            width=golden.fixture.width,
-            fixture=golden.fixture.to_dict(),
-            ignored=self.options.ignored,
-            minimum_area=self.options.minimum_area,
-            precision=self.options.precision,
-            data=DataSnapshot(digest=split.digest, counts=split.counts),
-            code_version=code_version(),
-        )
+    def training(self, report: TrainingReport, start: Start, calibration: Calibration) -> dict[str, Any]:
+        """What the manifest tells of training, but for the lessons."""
+        told = self.options.to_dict() | {"warm_start": start.sha256, "fixtures": self.fixtures}
+        told |= {"iterations": report.iterations, "losses": asdict(report.losses), "train_seconds": report.seconds}
+        return told | {
+            "calibration": _without_scores(calibration),
+            "curves": [curve.to_dict() for curve in report.curves],
+        }
 
     def witnesses(
         self, networks: Networks, draft: Manifest, pictures: NDArray[np.uint8]
@@ -261,13 +261,22 @@ class _Job:
     def calibrate(self, scorer: Scorer, split: Split) -> Calibration:
         """Scores of the held-out parts, and the limits they prove."""
         total = len(split.calibration)
+        chunk = max(1, 8 * 256**2 // split.calibration[0, :, :, 0].size)  # a large picture fills the memory of many
         self._progress("calibration", 0, total, {})
         scores: list[float] = []
-        for start in range(0, total, 8):
-            scores += scorer(split.calibration[start : start + 8]).scores.tolist()
+        for start in range(0, total, chunk):
+            scores += scorer(split.calibration[start : start + chunk]).scores.tolist()
             self._progress("calibration", len(scores), total, {})
         rates = {"review_rate": self.options.review_rate, "fail_rate": self.options.fail_rate}
         return calibrate(one_per_group(scores, split.groups), **rates)
+
+    def parity(
+        self, networks: Networks, scorer: Scorer, split: Split, *, second: Second | None, scores: Sequence[float]
+    ) -> ParityRecord:
+        """The runtime beside PyTorch in float32, on a few held-out pictures; on one when the time is over."""
+        seconds, pair = self.options.budget.seconds, (networks.teacher, networks.student)
+        some = 1 if seconds is not None and self.spent > seconds else MOST_PICTURES
+        return measure_parity(scorer, split.calibration[:some], scores, networks=pair, second=second)
 
     def capability(self, predictor: Predictor, split: Split) -> Capability:
         """How small a made-up flaw is caught, on one held-out picture of each part, in the time that is left.
@@ -286,13 +295,6 @@ class _Job:
             cancelled=self._cancelled,
             most_seconds=left,
         )
-
-    def _textures(self, pictures: NDArray[np.uint8]) -> Textures:
-        if self.options.textures is None:
-            return Mixed((ProceduralTextures(), NormalTextures(pictures)))
-        folder = FolderTextures(self.options.textures)
-        self.texture_files = [list(pair) for pair in folder.hashes]
-        return folder
 
     def _training_budget(self, split: Split) -> Budget:
         """What remains for training after the pictures were read and with calibration and made-up flaws to come."""

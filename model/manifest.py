@@ -67,12 +67,29 @@ class MemoryRecord(Part):
     share: Finite = Field(ge=0, le=1)
 
 
+class ParityRecord(Part):
+    """How far the runtime that inspects is from PyTorch in float32.
+
+    pictures: of held-out good parts that were compared; 0 where the runtime is that PyTorch itself. largest: difference
+    of two values of a raw map. spread: standard deviation of the held-out scores, which gives it a unit; 0 for none.
+    """
+
+    pictures: int = Field(ge=0)
+    largest: Finite = Field(ge=0)
+    spread: Finite = Field(ge=0)
+
+    @property
+    def share(self) -> float | None:
+        """The difference in units of the spread; None where there is none."""
+        return self.largest / self.spread if self.spread else None
+
+
 class Manifest(Part):
     """The words in a model file's head.
 
     architecture: as Architecture.to_dict gives it. height, width: of the input. fixture: as Fixture.to_dict gives it.
     ignored: rectangles x, y, width, height in raw pixels that are not looked at. minimum_area: of a listed region, in
-    input pixels. precision: what it was calibrated in and is run in. training: settings and report of the run.
+    input pixels. precision: what it was calibrated in and is run in. training: settings, report and curves of the run.
     capability: as Capability.to_dict gives it; None where no made-up flaws were tried on the model.
     """
 
@@ -90,6 +107,7 @@ class Manifest(Part):
     data: DataSnapshot | None = None
     memory: MemoryRecord | None = None
     calibration: CalibrationRecord | None = None
+    parity: ParityRecord | None = None
     limits: ModelLimits | None = None
     metrics: dict[str, Finite | None] = {}
     capability: dict[str, JsonValue] | None = None

@@ -3,8 +3,12 @@ The golden memory: how far each place of a part is from every golden part at the
 
 A witness beside the student: it needs no training and errs elsewhere. Each cell is compared with the cells of the
 golden parts within REACH of it, so parts must lie in about the same place; a part that lies elsewhere is far from all.
+
+The search here is PyTorch's: it learns, and serves the runtime `torch`. OpenVINO has its own (model.openvino_search),
+in less than half of the time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,6 +23,7 @@ from model.anomaly_map import STRIDES, MapMaker
 from model.threads import on_one_thread
 
 REACH = 1  # cells of stride 8, in each direction
+AROUND = 2 * REACH + 1
 MOST_PARTS = 120
 FEWEST = 8  # parts that tell where distances are usual
 FOLDS = 5
@@ -27,13 +32,17 @@ FLATTEST = 0.05  # of the mean spread of the channels
 PIECE = 4  # pictures searched at once
 LEVEL = STRIDES.index(8)
 
+Search = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""A runtime's way of finding what GoldenMemory.distances finds, with the same arguments and answers."""
+
 
 @dataclass(frozen=True)
 class GoldenMemory:
     """Standardised features of golden parts.
 
-    bank: (cells, parts, C) float32, cells row by row. mean, spread: (C,) of the features before. usual, strays: (rows,
-    columns), what good parts' distances are at each place, and how far they stray from it.
+    bank: (cells, parts, C) float32, cells row by row; the parts lie side by side in memory, which is how a search wants
+    to read them: nothing has to be turned over or kept twice. mean, spread: (C,) of the features before. usual, strays:
+    (rows, columns), what good parts' distances are at each place, and how far they stray from it.
     """
 
     bank: Tensor
@@ -56,7 +65,7 @@ class GoldenMemory:
         # A channel that hardly moves on good parts must not outvote the others, nor leave half precision.
         spread = spread.clamp_min(max(FLATTEST * float(spread.mean()), 1e-3))
         scaled = (given - mean[:, None, None]) / spread[:, None, None]
-        bank = scaled.flatten(2).permute(2, 0, 1).half().float().contiguous()  # as a model file keeps it
+        bank = _side_by_side(scaled.flatten(2).permute(2, 0, 1).half().float())  # as precise as a model file keeps it
         place = features.shape[2:]
         return cls(bank, mean, spread, torch.zeros(place), torch.ones(place))
 
@@ -88,10 +97,16 @@ class GoldenMemory:
         """(cells, 1, parts): squared lengths of what is remembered."""
         return (self.bank * self.bank).sum(-1)[:, None, :]
 
+    def require_numbers(self) -> None:
+        """Raise ValueError if anything that is remembered is no finite number: a search might pass it over."""
+        if not bool(self.bank_squares.isfinite().all()):  # one for each cell of each part, and of any use to all
+            raise ValueError("the golden memory holds values that are no finite numbers; train the model again")
+
     def tensors(self) -> dict[str, Tensor]:
         """What a model file keeps; the bank in half precision."""
         kept = {name: getattr(self, name) for name in ("mean", "spread", "usual", "strays")}
-        return {f"memory.{name}": tensor.clone() for name, tensor in kept.items()} | {"memory.bank": self.bank.half()}
+        bank = self.bank.half().contiguous()
+        return {f"memory.{name}": tensor.clone() for name, tensor in kept.items()} | {"memory.bank": bank}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], shape: tuple[int, int]) -> "GoldenMemory":
@@ -105,7 +120,7 @@ class GoldenMemory:
         fits = fits and usual.shape == strays.shape == shape
         if not fits or not all(bool(tensor.isfinite().all()) for tensor in (bank, mean, spread, usual, strays)):
             raise ValueError(f"the golden memory {tuple(bank.shape)} does not fit {shape[0]}x{shape[1]} cells")
-        return cls(bank.float(), mean.float(), spread.float(), usual.float(), strays.float())
+        return cls(_side_by_side(bank.float()), mean.float(), spread.float(), usual.float(), strays.float())
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance of each cell to the nearest golden one, less what is usual at its place, in units of what strays.
@@ -117,27 +132,40 @@ class GoldenMemory:
 
     def _search(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """The distances of a few pictures: what is asked for one of them takes nine times its features' memory."""
-        rows, columns = self.shape
         given = ((torch.from_numpy(features).movedim(1, -1) - self.mean) / self.spread).contiguous()  # (B, h, w, C)
-        batch, channels = len(given), given.shape[-1]
         # Asked from the bank's side, so that the bank is read once: which cells around each bank cell come near it?
-        around = 2 * REACH + 1
         padded = F.pad(given, (0, 0, REACH, REACH, REACH, REACH))
-        asked = padded.unfold(1, around, 1).unfold(2, around, 1).permute(1, 2, 0, 4, 5, 3)
-        asked = asked.reshape(rows * columns, batch * around**2, channels)
+        asked = padded.unfold(1, AROUND, 1).unfold(2, AROUND, 1).permute(1, 2, 0, 4, 5, 3)
+        asked = asked.reshape(len(self.bank), -1, given.shape[-1])
         squares = torch.baddbmm(self.bank_squares, asked, self.bank.mT, alpha=-2)  # (cells, asked, parts)
-        nearest = squares.amin(dim=2).reshape(rows, columns, batch, around, around)
-        own = (given * given).sum(-1)  # (B, h, w)
-        best = torch.full((batch, rows, columns), torch.inf)
-        for down in range(around):
-            for right in range(around):
+        own = (given * given).sum(-1).movedim(0, -1)
+        return self.settled(squares.amin(dim=2).numpy(), own.numpy(), batch=len(given))
+
+    def settled(self, nearest: NDArray[np.float32], own: NDArray[np.float32], *, batch: int) -> NDArray[np.float32]:
+        """The last step of every search: from what each bank cell has found to distances in units of what strays.
+
+        nearest: (cells, B · 9) float32, for the cells around each bank cell, row by row, the least of the bank's
+        squared length less twice the product. own: (h, w, B), the squared lengths of the cells that were asked for;
+        no finite number where a feature is none. Returns (B, h, w) float32, NaN there, even if `nearest` has lost it.
+        """
+        (rows, columns), channels = self.shape, len(self.mean)
+        around = nearest.reshape(rows, columns, batch, AROUND, AROUND)
+        best = np.full((rows, columns, batch), np.inf, dtype=np.float32)
+        for down in range(AROUND):
+            for right in range(AROUND):
                 y, x = down - REACH, right - REACH  # the cell asked for lies so far from the bank's cell
-                there = nearest[max(0, -y) : rows - max(0, y), max(0, -x) : columns - max(0, x), :, down, right]
-                here = best[:, max(0, y) : rows + min(0, y), max(0, x) : columns + min(0, x)]
-                torch.minimum(here, there.permute(2, 0, 1), out=here)
-        found = (((best + own).clamp_min(0) / channels).sqrt() - self.usual) / self.strays
-        found[~given.isfinite().all(dim=-1)] = torch.nan
-        return np.asarray(found.numpy(), dtype=np.float32)
+                there = around[max(0, -y) : rows - max(0, y), max(0, -x) : columns - max(0, x), :, down, right]
+                here = best[max(0, y) : rows + min(0, y), max(0, x) : columns + min(0, x)]
+                np.minimum(here, there, out=here)
+        with np.errstate(invalid="ignore"):  # of what is no number the last line takes care
+            found = np.sqrt(np.maximum(best + own, 0) / channels)
+            found = (found - self.usual.numpy()[..., None]) / self.strays.numpy()[..., None]
+        return np.moveaxis(np.where(np.isfinite(own), found, np.nan), -1, 0).astype(np.float32)
+
+
+def _side_by_side(bank: Tensor) -> Tensor:
+    """The same (cells, parts, C), with the parts next to one another in memory."""
+    return bank.mT.contiguous().mT
 
 
 def _smoothed(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -145,16 +173,19 @@ def _smoothed(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class MemoryMaps:
-    """Distances as maps of the input's size, upsampled and smoothed as the student's are."""
+    """Distances as maps of the input's size, upsampled and smoothed as the student's are.
 
-    def __init__(self, memory: GoldenMemory, size: tuple[int, int]) -> None:
-        self._memory = memory
+    search: the memory's own if None.
+    """
+
+    def __init__(self, memory: GoldenMemory, size: tuple[int, int], search: Search | None = None) -> None:
+        self._search = search or memory.distances
         self._maker = MapMaker(*size)
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """features: (B, C, h, w). Returns (B, H, W) float32; NaN for a picture with a feature that is not finite."""
         with on_one_thread():
-            found = self._memory.distances(features)
+            found = self._search(features)
         return self.of_cells(found)
 
     def of_cells(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -24,6 +24,7 @@ from model.fusion import Second, Units
 from model.inspection_network import is_finite
 from model.manifest import Manifest
 from model.memory import GoldenMemory
+from model.neighbours import GoldenPictures
 from model.networks import freeze
 from model.student import build_student
 
@@ -53,6 +54,11 @@ class ModelFile:
         student = Units(told.student_middle, told.student_spread)
         return Second(memory, student, Units(told.golden_middle, told.golden_spread), told.share)
 
+    def pictures(self) -> GoldenPictures | None:
+        """The golden parts that the memory holds; None where the file has none that fit it."""
+        told = self.manifest.memory
+        return None if told is None else GoldenPictures.from_tensors(self.tensors, told.parts)
+
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """Teacher and student as they were saved, frozen. Raises ModelFileInvalid if the tensors do not fit them."""
         architecture = self.manifest.built()
@@ -72,10 +78,18 @@ class ModelFile:
         return freeze(teacher), freeze(student)
 
 
-def tensors_of(teacher: nn.Module, student: nn.Module, memory: GoldenMemory | None = None) -> dict[str, Tensor]:
-    """What a model file holds: all of teacher, student and memory that inspection needs, nothing of the expert."""
+def tensors_of(
+    teacher: nn.Module,
+    student: nn.Module,
+    memory: GoldenMemory | None = None,
+    pictures: GoldenPictures | None = None,
+) -> dict[str, Tensor]:
+    """What a model file holds: all of teacher, student and memory that inspection needs, nothing of the expert.
+
+    pictures: of the parts in the memory, for people to compare with.
+    """
     parts = (("teacher.", teacher), ("student.", student))
-    kept = memory.tensors() if memory else {}
+    kept = (memory.tensors() if memory else {}) | (pictures.tensors() if memory and pictures else {})
     return kept | {
         prefix + name: tensor.detach().cpu().contiguous().clone()
         for prefix, network in parts

@@ -106,6 +106,8 @@ def _decode(data: bytes, name: str, max_pixels: int) -> tuple[NDArray[np.uint8],
             raise PictureUnreadable(name, "is cut short (the JPEG has no end marker); copy it again")
         if image.format == "JPEG" and image.mode == "RGB":
             return _jpeg(data), notes
+        if image.mode == "F":  # NaN and infinity among them
+            raise PictureUnreadable(name, "has floating-point pixels, which have no agreed white; save 8 or 16 bits")
         image.load()
         return _to_rgb(image), notes
 
@@ -172,8 +174,6 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
         wide = np.asarray(image).astype(np.float64)
         grey = np.clip(np.rint(wide / 257.0), 0, 255).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no agreed white; save 8 or 16 bits")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # the direct way would blend, and warns
     if image.mode != "RGB":

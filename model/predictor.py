@@ -14,6 +14,7 @@ from model.fixture import Fixture
 from model.fusion import Second
 from model.manifest import Manifest
 from model.model_file import load
+from model.neighbours import Comparison, GoldenPictures, Neighbours
 from model.placement import Placement
 from model.regions import Region, RegionRule, find_regions
 from model.runtimes import Fingerprint, RuntimeChoice, RuntimeName, Seen, open_runtime
@@ -46,9 +47,12 @@ class Predictor:
     rule: which regions are listed; the limit and minimum area of the model file, until the caller sets another one.
     """
 
-    def __init__(self, scorer: Scorer, manifest: Manifest, *, sha256: str | None = None) -> None:
+    def __init__(
+        self, scorer: Scorer, manifest: Manifest, *, sha256: str | None = None, neighbours: Neighbours | None = None
+    ) -> None:
         self.manifest = manifest
         self.sha256 = sha256
+        self._neighbours = neighbours
         self.fixture: Fixture = manifest.fitted()
         limits = manifest.limits
         self.rule = RegionRule(limits.t_lo if limits else None, manifest.minimum_area)
@@ -66,10 +70,11 @@ class Predictor:
         teacher, student = file.networks()
         choice = RuntimeChoice(runtime, file.manifest.precision, threads)
         try:
-            scorer = _scorer(teacher, student, file.manifest, choice, file.second())
+            second = file.second()
+            scorer = _scorer(teacher, student, file.manifest, choice, second)
         except ValueError as problem:
             raise ModelFileInvalid(f"the model in {path} cannot be run: {problem}; train it again") from problem
-        return cls(scorer, file.manifest, sha256=file.sha256)
+        return cls(scorer, file.manifest, sha256=file.sha256, neighbours=_neighbours(second, file.pictures()))
 
     @classmethod
     def from_networks(
@@ -118,6 +123,17 @@ class Predictor:
             for score, anomaly in zip(scored.scores, scored.maps, strict=True)
         ]
 
+    def compare(self, seen: Seen, place: int, laid: NDArray[np.uint8], prediction: Prediction) -> Comparison | None:
+        """The golden parts nearest to a part, at its highest region; None for a model that keeps none to show.
+
+        place: of the part in what was seen; laid: (H, W, 3) uint8 RGB, as it was seen; prediction: as `conclude` gave
+        it. Has no say in score or regions. Raises ValueError for golden pictures that cannot be read.
+        """
+        if self._neighbours is None or seen.features is None:
+            return None
+        box = next(((one.x, one.y, one.width, one.height) for one in prediction.regions), None)
+        return self._neighbours(laid, seen.features[place], box)
+
     def inspect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """Raw pictures, (H, W, 3) uint8 RGB of any size that fits the fixture. Regions in pixels of the raw picture.
 
@@ -129,6 +145,10 @@ class Predictor:
         pairs = zip(pictures, placements, strict=True)
         predictions = self(np.stack([self.fixture.lay(picture, placement) for picture, placement in pairs]))
         return [one.on_picture(placement) for one, placement in zip(predictions, placements, strict=True)]
+
+
+def _neighbours(second: Second | None, pictures: GoldenPictures | None) -> Neighbours | None:
+    return Neighbours(second.memory, pictures) if second and pictures else None
 
 
 def valid_pixels(manifest: Manifest) -> NDArray[np.bool_] | None:

@@ -9,9 +9,12 @@ from model.anomaly_map import MapMaker
 from model.fusion import SHARES, Second, Units, Witness
 from model.manifest import MemoryRecord
 from model.memory import MOST_PARTS, GoldenMemory, MemoryMaps
+from model.neighbours import GoldenPictures
 from model.runtimes import Runtime
 
-CHUNK = 8
+CHUNK, CHUNK_PIXELS = 8, 8 * 256**2  # looked at together, at most
+MOST_BYTES = 64 * 1024**2  # of the bank in half precision: large inputs have many cells, and fewer parts then
+FEWEST_PARTS = 8
 
 
 def remember(
@@ -29,17 +32,38 @@ def remember(
     """
     if witness == "student":
         return None
-    kept = np.random.default_rng((seed, len(pictures))).permutation(len(pictures))[:MOST_PARTS]
+    kept = _order(len(pictures), seed)[:MOST_PARTS]
+    chunk = min(CHUNK, max(1, CHUNK_PIXELS // (runtime.size[0] * runtime.size[1])))
     features, student = [], []
     maps_of = MapMaker(*runtime.size)
-    for start in range(0, len(kept), CHUNK):
-        seen = runtime.look(pictures[kept[start : start + CHUNK]])
+    done = 0
+    while done < len(kept):
+        seen = runtime.look(pictures[kept[done : done + chunk]])
         features.append(_finite(seen.features))
         student.append(maps_of(seen.distances))
-        after_picture(min(start + CHUNK, len(kept)), len(kept))
+        kept = kept[: most_parts(features[0][0].size)]
+        done = min(done + chunk, len(kept))
+        after_picture(done, len(kept))
     memory, own = GoldenMemory.learnt(np.concatenate(features))
     golden = MemoryMaps(memory, runtime.size).of_cells(own)
     return Second(memory, Units.of(np.concatenate(student)), Units.of(golden), SHARES[witness])
+
+
+def pictures_of(second: Second | None, pictures: NDArray[np.uint8], *, seed: int = 0) -> GoldenPictures | None:
+    """The remembered ones of the pictures and the seed that `remember` was given; None where there is no memory."""
+    if second is None:
+        return None
+    return GoldenPictures.of(pictures[_order(len(pictures), seed)[: second.memory.bank.shape[1]]])
+
+
+def most_parts(numbers: int) -> int:
+    """How many parts are remembered at most, if each has so many numbers."""
+    return min(MOST_PARTS, max(FEWEST_PARTS, MOST_BYTES // (2 * numbers)))
+
+
+def _order(count: int, seed: int) -> NDArray[np.intp]:
+    """In which order training pictures are remembered; it is the order of the memory's bank."""
+    return np.random.default_rng((seed, count)).permutation(count)
 
 
 def record_of(second: Second) -> MemoryRecord:

@@ -13,6 +13,7 @@ from torch import nn
 from model.backbones import check_size
 from model.errors import RuntimeUnavailable
 from model.inspection_network import InspectionNetwork
+from model.memory import GoldenMemory, Search
 from model.normalisation import IMAGENET, Normalisation
 
 RuntimeName = Literal["auto", "openvino", "torch"]
@@ -48,6 +49,13 @@ class Runtime(Protocol):
 
     def distances(self, images: NDArray[np.uint8]) -> Distances:
         """The distances alone."""
+        ...
+
+    def search(self, memory: GoldenMemory) -> Search:
+        """How features that this runtime gives are looked up in a memory; may be called beside `look`.
+
+        Raises ValueError for a memory that holds a value that is no finite number.
+        """
         ...
 
 
@@ -133,6 +141,11 @@ class TorchRuntime:
             torch.set_num_threads(before)
         first, second, third, *features = (np.concatenate(level) for level in zip(*parts, strict=True))
         return Seen((first, second, third), *(np.moveaxis(found, -1, 1) for found in features))
+
+    def search(self, memory: GoldenMemory) -> Search:
+        """See Runtime; on the CPU, where the maps are made too."""
+        memory.require_numbers()
+        return memory.distances
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         given = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)

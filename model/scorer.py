@@ -37,7 +37,7 @@ class Scorer:
         self.valid = valid
         self._second = second
         self._maker = MapMaker(*runtime.size)
-        self._golden = MemoryMaps(second.memory, runtime.size) if second else None
+        self._golden = MemoryMaps(second.memory, runtime.size, runtime.search(second.memory)) if second else None
 
     def __call__(self, images: NDArray[np.uint8]) -> Scored:
         """images: (N, H, W, 3) uint8 RGB at the model's size."""

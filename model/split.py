@@ -3,6 +3,7 @@ Which good parts train and which calibrate: disjoint by group, because pictures 
 """
 
 import hashlib
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from model.calibration import FAIL_RATE, hold_out_count
 from model.golden import Golden
 
 FEWEST = 4
+DIGITS = 16  # of a digest are enough to know a picture again among millions
 
 
 class LearningImpossible(ValueError):
@@ -39,10 +41,24 @@ class Split:
         return {"train": len(self.train), "calibration": len(self.calibration)}
 
 
-def split_golden(golden: Golden, extra: Golden | None = None, *, fail_rate: float = FAIL_RATE, seed: int = 0) -> Split:
+def short(digest: str) -> str:
+    """The part of a picture's digest that a model file keeps."""
+    return digest[:DIGITS]
+
+
+def split_golden(
+    golden: Golden,
+    extra: Golden | None = None,
+    *,
+    fail_rate: float = FAIL_RATE,
+    seed: int = 0,
+    trained: AbstractSet[str] = frozenset(),
+) -> Split:
     """Hold pictures out for calibration, whole groups at a time; if there are `extra` ones, those calibrate instead.
 
-    fail_rate: what the calibration is to prove, see hold_out_count. Raises LearningImpossible when there are too few.
+    fail_rate: what the calibration is to prove, see hold_out_count. trained: short digests of pictures that an earlier
+    model has learnt from and this one goes on from; they never calibrate. Raises LearningImpossible when there are too
+    few.
     """
     count = len(golden.paths)
     names = list(dict.fromkeys(golden.groups))
@@ -50,18 +66,32 @@ def split_golden(golden: Golden, extra: Golden | None = None, *, fail_rate: floa
         raise LearningImpossible(
             f"{count} usable pictures of {len(names)} good parts are too few to learn from: at least {FEWEST} "
             "are needed, 20 give something to rely on, 100 are good"
+            + ("; pictures that show the same shot count as one part" if len(names) < count else "")
         )
     digest = hashlib.sha256("".join(sorted(golden.digests + (extra.digests if extra else ()))).encode()).hexdigest()
     if extra is not None:
         known = set(golden.digests)
-        fresh = [number for number, found in enumerate(extra.digests) if found not in known]
+        fresh = [
+            number for number, found in enumerate(extra.digests) if found not in known and short(found) not in trained
+        ]
         if not fresh:
-            raise LearningImpossible("all pictures held out for calibration are among those to train on")
+            raise LearningImpossible(
+                "all pictures held out for calibration are among those to train on, or an earlier model has learnt "
+                "from them; give pictures of other parts"
+            )
         groups = tuple(extra.groups[number] for number in fresh)
         paths = tuple(extra.paths[number] for number in fresh)
         return Split(np.arange(count), extra.pictures[fresh], groups, paths, digest)
-    order = np.random.default_rng((seed, len(names))).permutation(len(names))
-    held = {names[place] for place in order[: hold_out_count(len(names), fail_rate)]}
+    learnt = {group for digest, group in zip(golden.digests, golden.groups, strict=True) if short(digest) in trained}
+    free = [name for name in names if name not in learnt]
+    wanted = hold_out_count(len(names), fail_rate)
+    if 2 * len(free) < wanted:
+        raise LearningImpossible(
+            f"only {len(free)} of {len(names)} good parts are unknown to the earlier model, and {wanted} are wanted "
+            "for calibration: add pictures of new good parts, or begin without it"
+        )
+    order = np.random.default_rng((seed, len(names))).permutation(len(free))
+    held = {free[place] for place in order[:wanted]}
     outside = [number for number, group in enumerate(golden.groups) if group in held]
     inside = np.array([number for number, group in enumerate(golden.groups) if group not in held], dtype=np.intp)
     groups = tuple(golden.groups[number] for number in outside)

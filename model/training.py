@@ -12,7 +12,7 @@ of computing, image AUROC 0.965 staged (16 + 50 iterations of 4) against 0.850 j
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -20,6 +20,7 @@ import torch
 
 from model.batches import Batches
 from model.checkpoint import Place, load_checkpoint, save_checkpoint
+from model.curves import Curve, CurveKeeper
 from model.networks import Networks
 from model.pace import Budget, Pace
 from model.steps import (
@@ -50,14 +51,16 @@ class TrainingPlan:
     """How to train.
 
     budget: for all stages together. teacher_share: of it for the teacher, when staged. rates: constant, or along a
-    cosine from the start value to 5 % of it. checkpoint: where to write one each minute, and where to resume from if
-    there is one. fingerprint: names the run in the checkpoint.
+    cosine from the start value to 5 % of it. rate_scale: times the start values, below 1 for networks that have learnt.
+    checkpoint: where to write one each minute, and where to resume from if there is one. fingerprint: names the run in
+    the checkpoint.
     """
 
     budget: Budget
     schedule: Schedule = "staged"
     rates: Rates = "constant"
     teacher_share: float = TEACHER_SHARE
+    rate_scale: float = 1.0
     halves: Halves = field(default_factory=Halves)
     checkpoint: Path | None = None
     fingerprint: str = ""
@@ -92,11 +95,12 @@ class Tick:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What training took: iterations by stage, the last losses, and seconds in this run."""
+    """What training took: iterations by stage, the last losses, and seconds and the losses' curves in this run."""
 
     iterations: dict[str, int]
     losses: Losses
     seconds: float
+    curves: tuple[Curve, ...] = ()
 
 
 def train(
@@ -118,18 +122,24 @@ def train(
     features = FeatureCache(room, batches)
     done: dict[str, int] = {}
     last = Losses()
+    kept = CurveKeeper()
+
+    def stepped(tick: Tick) -> None:
+        kept.add(tick.stage, tick.iteration, asdict(tick.losses))
+        after_step(tick)
+
     for number, (stage, budget) in enumerate(stages(networks, plan)):
         if number < place.stage:
             continue
         here = place if number == place.stage else Place(number, 0, 0.0, plan.fingerprint)
         pace = Pace(budget, cancelled=cancelled, iteration=here.iteration, elapsed=here.elapsed)
-        last = _run(room, stage, pace, batches=batches, features=features, watch=_Watch(plan, here, after_step))
+        last = _run(room, stage, pace, batches=batches, features=features, watch=_Watch(plan, here, stepped))
         done[stage] = pace.iteration
     networks.teacher.eval()
     networks.student.eval()
     if plan.checkpoint:
         plan.checkpoint.unlink(missing_ok=True)
-    return TrainingReport(done, last, time.monotonic() - begun)
+    return TrainingReport(done, last, time.monotonic() - begun, kept.curves)
 
 
 def stages(networks: Networks, plan: TrainingPlan) -> list[tuple[str, Budget]]:
@@ -177,7 +187,7 @@ def _run(room: Classroom, stage: str, pace: Pace, *, batches: Batches, features:
     step = STEPS[stage]
     losses = Losses()
     for iteration in pace:
-        room.optimisers.set_factor(rate_factor(watch.plan.rates, pace.fraction))
+        room.optimisers.set_factor(watch.plan.rate_scale * rate_factor(watch.plan.rates, pace.fraction))
         try:
             losses = step(room, batches[iteration], features)
         except TrainingDiverged as problem:

@@ -59,6 +59,7 @@ def lives(settings: Settings) -> dict[Kind, timedelta]:
         Kind.THUMB: timedelta(days=kept.thumb_days),
         Kind.FRAME: timedelta(days=kept.frame_days),
         Kind.HEAT: timedelta(days=kept.frame_days),
+        Kind.GOLDEN: timedelta(days=kept.frame_days),
         Kind.INBOX: timedelta(hours=settings.broker.retention_hours, days=1),
     }
 

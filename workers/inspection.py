@@ -131,9 +131,9 @@ class Inspector:
         """Store what is kept of each frame, the first of equal ones."""
         kept: dict[FrameId, Kept] = {}
         for one, judgement in zip(ready, judgements, strict=True):
-            frame, seen = one.taken.frame, judgement.prediction
+            frame = one.taken.frame
             if frame and frame.id not in kept:
-                kept[frame.id] = self._keeper(frame, judgement.verdict, Evidence(one.taken.value, one.small, seen))
+                kept[frame.id] = self._keeper(frame, judgement.verdict, _evidence(one, judgement))
         self._stores.blobs.put_all([item for one in kept.values() for item in one.items])
         return kept
 
@@ -149,12 +149,16 @@ class Inspector:
             inspected_at=judgement.at or self._now(), predict_ms=judgement.predict_ms,
             worker=describe(by.predictor.fingerprint) if by else "", is_late=judgement.reason == NoVerdictReason.LATE,
             size=len(one.value), picture=kept.picture, thumb=kept.thumb, heat=kept.heat,
-            heat_min=kept.heat_min, heat_max=kept.heat_max, regions=regions_of(judgement),
+            heat_min=kept.heat_min, heat_max=kept.heat_max, golden=kept.golden, regions=regions_of(judgement),
         )  # fmt: skip
 
     def _publish(self, verdict: FrameInspected) -> None:
         key = verdict.part_id or str(verdict.id)
         self._stores.verdicts.send(VERDICTS, verdict.to_json(), partition=0, key=key)
+
+
+def _evidence(one: Prepared, judgement: Judgement) -> Evidence:
+    return Evidence(one.taken.value, one.small, judgement.prediction, judgement.golden)
 
 
 def _outcome(one: Taken, judgement: Judgement) -> Outcome:

@@ -8,6 +8,7 @@ from core.errors import BadFrame
 from core.messages import FrameCaptured
 from core.records.inspections import RegionRow
 from core.verdicts import Limits, MachineVerdict, NoVerdictReason, decide
+from model.neighbours import Comparison
 from model.predictor import Prediction
 from workers.shelf import Qualified
 
@@ -16,7 +17,10 @@ MOST_REGIONS = 32  # per frame; the highest peaks
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How a frame was judged, what by, and at what time (ns UTC): in time or late is told by that very time."""
+    """How a frame was judged, what by, and at what time (ns UTC): in time or late is told by that very time.
+
+    golden: the golden parts nearest to it, for people; it has no say.
+    """
 
     verdict: MachineVerdict
     reason: str = ""
@@ -24,6 +28,7 @@ class Judgement:
     prediction: Prediction | None = None
     by: Qualified | None = None
     predict_ms: float | None = None
+    golden: Comparison | None = None
     is_dead: bool = False
     at: int = 0
 
@@ -76,6 +81,10 @@ def in_time(frame: FrameCaptured | None, judgement: Judgement, now: int) -> Judg
 
 
 def regions_of(judgement: Judgement) -> tuple[RegionRow, ...]:
-    """The prediction's regions, in raw pixels."""
+    """The prediction's regions, in raw pixels, and in mm² where the recipe has a scale."""
     regions = judgement.prediction.regions if judgement.prediction else ()
-    return tuple(RegionRow(**asdict(region)) for region in regions[:MOST_REGIONS])
+    recipe = judgement.by.recipe.recipe if judgement.by else None
+    return tuple(
+        RegionRow(**asdict(region), area_mm2=recipe.square_millimetres(region.area) if recipe else None)
+        for region in regions[:MOST_REGIONS]
+    )

@@ -6,6 +6,7 @@ sample  a share of PASS                   the bytes as they came
 thumb   all but PASS                      up to 640 px; for strips and queues
 ring    PASS                              up to 640 px, hours; what the Line page shows
 heat    FAIL and REVIEW, or all scored    8-bit map, its range in the row
+golden  FAIL and REVIEW                   the part beside the golden parts nearest to it, equal tiles side by side
 """
 
 import zlib
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 from core.blobs.keys import Kind, frame_key
 from core.blobs.protocol import Item
 from core.messages import FrameCaptured
+from core.records.compared import Compared
 from core.verdicts import MachineVerdict
+from model.neighbours import Comparison
 from model.predictor import Prediction
 
 SMALL = 640  # px, the longer side of a small picture: a tile of the wall is 456 px wide with four cameras, 663 with two
@@ -29,22 +32,29 @@ SUFFIX = {"jpeg": "jpg", "png": "png"}
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What there is to keep: the encoded picture, and where they exist its small JPEG and what the model says of it."""
+    """What there is to keep: the encoded picture, and where they exist its small JPEG and what the model says of it.
+
+    golden: the part beside the golden parts nearest to it.
+    """
 
     value: bytes
     small: bytes | None = None
     seen: Prediction | None = None
+    golden: Comparison | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of a frame: the keys, the heat map's range, the small JPEG, and all that is to be stored."""
+    """What is kept of a frame: the keys, the heat map's range, what is told of the golden parts beside it, the small
+    JPEG, and all that is to be stored.
+    """
 
     picture: str | None = None
     thumb: str | None = None
     heat: str | None = None
     heat_min: float | None = None
     heat_max: float | None = None
+    golden: Compared | None = None
     small: bytes | None = None
     items: tuple[Item, ...] = ()
 
@@ -75,7 +85,11 @@ class Keeper:
         if found is not None and found.placement is not None and self._keeps_heat(verdict, found):
             encoded, low, high = heat_png(found.placement.on_picture(found.map, HEAT))
             heat = put(Kind.HEAT, encoded, "png", durable=not passed)
-        return Kept(picture, thumb, heat, low, high, evidence.small, tuple(items))
+        golden = None
+        if evidence.golden is not None and verdict in (MachineVerdict.FAIL, MachineVerdict.REVIEW):
+            # Not durable: it is for people alone, and a flush to the disk would hold up the verdict.
+            golden = told_of(evidence.golden, put(Kind.GOLDEN, golden_jpeg(evidence.golden), "jpg", durable=False))
+        return Kept(picture, thumb, heat, low, high, golden, evidence.small, tuple(items))
 
     def _keeps_heat(self, verdict: MachineVerdict, found: Prediction) -> bool:
         wanted = self._all_heat or verdict in (MachineVerdict.FAIL, MachineVerdict.REVIEW)
@@ -98,6 +112,22 @@ def small_jpeg(picture: NDArray[np.uint8]) -> bytes:
         even = picture[: max(2, height), : max(2, width)]
         picture = np.asarray(cv2.resize(even, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA))
     return _encoded(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+
+
+def golden_jpeg(found: Comparison) -> bytes:
+    """The tiles of a comparison side by side, as one JPEG."""
+    side_by_side = np.concatenate(list(found.tiles), axis=1)
+    return _encoded(".jpg", cv2.cvtColor(side_by_side, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+
+
+def told_of(found: Comparison, key: str) -> Compared:
+    """What the row tells of a comparison that is stored under this key."""
+    _, height, width, _ = found.tiles.shape
+    box = None if found.box is None else tuple(round(side, 1) for side in found.box)
+    return Compared(
+        picture=key, width=width, height=height, samples=found.nearest.samples, distances=found.nearest.distances,
+        box=None if box is None else (box[0], box[1], box[2], box[3]),
+    )  # fmt: skip
 
 
 def heat_png(heat: NDArray[np.float32]) -> tuple[bytes, float, float]:

@@ -17,6 +17,7 @@ from core.errors import BadFrame
 from core.metrics import Metrics
 from core.verdicts import InvalidReason, MachineVerdict
 from model.runtimes import Seen
+from workers.comparing import Comparing, OnInput
 from workers.judging import Judgement, refused, scored, unjudged
 from workers.preparing import Prepared
 from workers.shelf import Qualified, Unknown
@@ -115,16 +116,19 @@ class Pipeline:
 
     def _judge(self, ready: Sequence[Prepared], looks: Sequence["_Look"]) -> Judged:
         judgements = [_unscored(one) for one in ready]
+        compare = Comparing()
         with self._metrics.stage("maps"):
             for look in looks:
                 started = time.perf_counter()
                 predictions = look.found.predictor.conclude(look.seen)
                 share = (look.seconds + time.perf_counter() - started) * 1000 / len(look.places)
-                for place, prediction in zip(look.places, predictions, strict=True):
-                    placement = ready[place].placement
+                for number, (place, prediction) in enumerate(zip(look.places, predictions, strict=True)):
+                    placement, laid = ready[place].placement, ready[place].laid
                     assert placement is not None  # or nothing would have been looked at
+                    assert laid is not None
+                    part = OnInput(look.found.predictor, look.seen, number, laid, prediction)
                     seen = prediction.on_picture(placement)
-                    judgements[place] = scored(judgements[place], seen, look.found.limits, share)
+                    judgements[place] = compare(scored(judgements[place], seen, look.found.limits, share), part)
         return Judged(ready, judgements)
 
 

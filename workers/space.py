@@ -1,7 +1,7 @@
 """The free-space guard: room for what must be kept is made from what is needed least (domain.md §9.5, §3.2).
 
 1  ring and sample, the pictures of parts that passed: whole hours, the oldest first, this hour last
-2  thumb and heat, which the full pictures and the model can give again: hours that have ended, the oldest first
+2  thumb, heat and golden, which the full pictures and the model can give again: hours that have ended, the oldest first
 -  never: frame (the evidence of FAIL, REVIEW and INVALID), inbox (not judged yet), dataset, model
 """
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 PICTURES: Final = "pictures"  # the mark under which the bytes in an S3 store are told
 PASSED: Final = (Kind.RING, Kind.SAMPLE)
-DERIVED: Final = (Kind.THUMB, Kind.HEAT)
+DERIVED: Final = (Kind.THUMB, Kind.HEAT, Kind.GOLDEN)
 _BY_DAY: Final = (*PASSED, *DERIVED, Kind.FRAME, Kind.INBOX)
 _FLAT: Final = (Kind.DATASET, Kind.MODEL)
 _RED_WAY = 2 / 3  # of the way from the limit to the end: 95 % where the limit is 85

@@ -12,6 +12,7 @@ from core.times import utc_of
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _SUFFIX = re.compile(r"[a-z0-9]{1,8}")
+FIXTURE = ".fixture.png"  # the end of a picture that belongs to a model
 _LONGEST_KEY = 900  # characters; S3 takes 1024
 
 
@@ -23,6 +24,7 @@ class Kind(StrEnum):
     RING = "ring"  # small pictures of PASS, for hours
     THUMB = "thumb"
     HEAT = "heat"
+    GOLDEN = "golden"  # a part beside the golden parts nearest to it
     INBOX = "inbox"  # pictures too large for the log, before any verdict
     DATASET = "dataset"  # what models learnt from, by content
     MODEL = "model"
@@ -40,6 +42,11 @@ def frame_key(kind: Kind, frame: FrameId, captured_at: int, ext: str) -> str:
     suffix = ext if _SUFFIX.fullmatch(ext) else "bin"
     hour = f"{utc_of(captured_at):%Y/%m/%d/%H}"
     return f"{kind}/{hour}/{camera}/{captured_at}_{frame.session}_{frame.seq}.{suffix}"
+
+
+def fixture_key(model: str) -> str:
+    """The key of the picture that shows a model's fixture, beside the key of its file."""
+    return f"{model.rpartition('.')[0]}{FIXTURE}"
 
 
 def check_key(key: str) -> str:

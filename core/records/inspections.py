@@ -16,6 +16,7 @@ from core.broker.protocol import Message
 from core.database import add_up, insert_new, take_turns
 from core.messages import FrameCaptured, FrameId, FrameInspected
 from core.partitions import write_into
+from core.records.compared import Compared
 from core.records.frames import among
 from core.tables import inspections, models, regions, rejected_frames, rollup_minute
 from core.times import minute_of, ns_of, utc_of
@@ -24,7 +25,10 @@ from core.verdicts import Limits, MachineVerdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionRow:
-    """A place that looks wrong: bounding box and area in raw picture pixels, peak and mean in units of the score."""
+    """A place that looks wrong: bounding box and area in raw picture pixels, peak and mean in units of the score.
+
+    area_mm2: None where the recipe has no scale.
+    """
 
     x: float
     y: float
@@ -33,6 +37,7 @@ class RegionRow:
     area: float
     peak: float
     mean: float
+    area_mm2: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,7 @@ class Inspected:
     `reason` is an InvalidReason or NoVerdictReason, else "". `score` is raw; one that is no finite number is kept as
     None. `inspected_at` is ns UTC, `predict_ms` the frame's share of its batch, `worker` names version, runtime, device
     and precision, `size` counts bytes of the encoded picture. `picture`, `thumb` and `heat` are blob keys, None where
-    nothing was kept; `regions` stand with the highest peak first.
+    nothing was kept; `golden` the golden parts nearest to it; `regions` stand with the highest peak first.
     """
 
     frame: FrameCaptured
@@ -64,6 +69,7 @@ class Inspected:
     heat: str | None = None
     heat_min: float | None = None
     heat_max: float | None = None
+    golden: Compared | None = None
     regions: tuple[RegionRow, ...] = ()
 
     @property
@@ -162,6 +168,7 @@ def values_of(row: Inspected) -> dict[str, Any]:
         "inspected_at": utc_of(row.inspected_at),
         "latency_ms": _latency_ms(row),
         "verdict": str(row.verdict),
+        "golden": row.golden.document() if row.golden else None,
         "score": _finite(row.score),
         "t_lo": None if limits is None else limits.t_lo,
         "t_hi": None if limits is None else limits.t_hi,

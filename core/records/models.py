@@ -19,7 +19,7 @@ _NEVER = {ModelState.DRAFT, ModelState.REJECTED}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewModel:
-    """A model file that was trained: its blob key, SHA-256, size in bytes, manifest and measured figures."""
+    """A model file that was trained: its blob key, SHA-256, size in bytes, manifest, measured figures and card."""
 
     product: str
     blob: str
@@ -30,11 +30,15 @@ class NewModel:
     metrics: Mapping[str, Any]
     note: str = ""
     state: ModelState = ModelState.TRAINED
+    card: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
-    """A model as it stands in the books; `version` is YYYY-MM-DD/N, N counting the product's models of that UTC day."""
+    """A model as it stands in the books; `version` is YYYY-MM-DD/N, N counting the product's models of that UTC day.
+
+    `card` is None for one that was registered before there were cards (see add_card).
+    """
 
     id: int
     product: str
@@ -52,6 +56,7 @@ class ModelRow:
     activated_at: datetime | None
     activated_by: str | None
     activation_note: str | None
+    card: Mapping[str, Any] | None = None
 
 
 def register(connection: Connection, candidate: NewModel, *, who: str, now: datetime) -> ModelRow:
@@ -64,6 +69,7 @@ def register(connection: Connection, candidate: NewModel, *, who: str, now: date
         "state": str(candidate.state),
         "manifest": dict(candidate.manifest),
         "metrics": dict(candidate.metrics),
+        "card": None if candidate.card is None else dict(candidate.card),
         "version": _next_version(connection, candidate.product, now),
         "created_at": now,
         "created_by": who,
@@ -119,6 +125,17 @@ def remove(connection: Connection, model_id: int, *, who: str, note: str, now: d
     connection.execute(delete(models).where(models.c.id == model_id))
     _audit(connection, row, "model.remove", who=who, note=note, now=now)
     return row
+
+
+def add_card(connection: Connection, model_id: int, card: Mapping[str, Any], *, who: str, now: datetime) -> ModelRow:
+    """Give a card to a model that has none. Raises NotAllowed for one that has, because a card stays as it was made."""
+    hold(connection, one(connection, model_id).product)
+    row = one(connection, model_id)
+    if row.card is not None:
+        raise NotAllowed(f"model {row.product} {row.version} has its card already")
+    connection.execute(update(models).where(models.c.id == model_id).values(card=dict(card)))
+    _audit(connection, row, "model.card", who=who, note="", now=now)
+    return one(connection, model_id)
 
 
 def active(connection: Connection) -> dict[str, ModelRow]:

@@ -29,8 +29,15 @@ function desk(root) {
     }
     state.ends = performance.now() + data.lease * 1000;
     state.pending = false;
+    showBeside();
     root.querySelector(".reel-frame.on")?.scrollIntoView({ inline: "nearest", block: "nearest" });
     for (const url of data.prefetch) new Image().src = url;
+  }
+
+  function showBeside() {
+    const button = root.querySelector("[data-beside]"), on = root.classList.contains("beside-on");
+    button?.classList.toggle("on", on);
+    button?.setAttribute("aria-pressed", on);
   }
 
   function say(message) {
@@ -47,6 +54,9 @@ function desk(root) {
       button.classList.toggle("on", on);
       button.setAttribute("aria-pressed", on);
       root.querySelectorAll(".heat").forEach((image) => { image.loading = "eager"; });
+    } else if ("beside" in button.dataset) {
+      root.classList.toggle("beside-on");
+      showBeside();
     } else if (severity && button.matches("[data-severity]") && !act) root.setAttribute("data-severity", severity);
     else if (act === "call") {
       const looked = performance.now() - state.shownAt;

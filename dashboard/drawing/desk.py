@@ -7,7 +7,8 @@ from core.errors import FlawlineError
 from core.verdicts import MachineVerdict
 from dashboard import figures, words
 from dashboard.desk import Desk, Place, named
-from dashboard.drawing.lists import facts
+from dashboard.drawing.golden import beside, golden_card
+from dashboard.drawing.lists import facts, others
 from dashboard.drawing.marks import shape, tone_of
 from dashboard.drawing.notes import note, trouble
 from dashboard.drawing.picture import photo, picture_of, stage, thumb_of
@@ -17,6 +18,7 @@ from dashboard.queries.frames import Frame
 from dashboard.queries.waiting import ATTENTION
 
 PREFETCHED = 5
+_MOST_OTHERS = 3  # marks beside the strongest that are told in words; all are marked on the picture
 
 
 def desk_data(desk: Desk, place: Place, now: datetime) -> dict[str, object]:
@@ -27,7 +29,8 @@ def desk_data(desk: Desk, place: Place, now: datetime) -> dict[str, object]:
         slots |= {"empty": _empty(desk, place), "stage": "", "film": "", "side": ""}
     else:
         film = div("reel", *(_frame(one, on=one.id == frame.id) for one in desk.queue))
-        slots |= {"empty": "", "stage": stage(frame), "film": film, "side": _side(desk, frame, now)}
+        hero = join(stage(frame), beside(frame))
+        slots |= {"empty": "", "stage": hero, "film": film, "side": _side(desk, frame, now)}
     return {
         "slots": slots,
         "item": None if frame is None else named(frame.id),
@@ -102,7 +105,7 @@ def _frame(frame: Frame, *, on: bool) -> Html:
 
 
 def _side(desk: Desk, frame: Frame, now: datetime) -> Html:
-    return join(_verdict_card(frame, now), _passed(desk), _buttons(desk, frame, now), _severity())
+    return join(_verdict_card(frame, now), golden_card(frame) or _passed(desk), _buttons(desk, frame, now), _severity())
 
 
 def _passed(desk: Desk) -> Html | None:
@@ -131,6 +134,7 @@ def _verdict_card(frame: Frame, now: datetime) -> Html:
         div("ends", div("line", word, reason, span("chip undecided", words.UNDECIDED)), number),
         score_bar(frame.score, Scale(frame.t_lo, frame.t_hi, frame.floor), frame.verdict, words=True),
         div("label facts", " · ".join(facts(frame, now))),
+        *(div("label", said) for said in others(frame)[:_MOST_OTHERS]),
         div("label", frame.detail) if frame.detail else None,
     )
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from dashboard import figures, words
 from dashboard.drawing.marks import shape, tone_of
-from dashboard.drawing.picture import boxes, part_url, photo, stage, thumb_of
+from dashboard.drawing.picture import boxes, measures, part_url, photo, stage, thumb_of
 from dashboard.drawing.scorebar import Scale, score_bar
 from dashboard.markup import Html, div, join, span, tag
 from dashboard.queries.frames import Frame
@@ -88,8 +88,7 @@ def facts(frame: Frame, now: datetime) -> list[str]:
     marked = words.NO_REGION if number == 0 else words.REGIONS_ONE
     said = [words.REGIONS_MANY.format(count=number) if number > 1 else marked]
     if frame.regions:
-        said.append(f"{figures.count(round(frame.regions[0].area))} px, {where(frame)}")
-        said.append(words.PEAK.format(peak=figures.score(frame.regions[0].peak)))
+        said += [*measures(frame.regions[0]), where(frame)]
     said += [frame.id.camera]
     said += [f"part {frame.part_id}"] if frame.part_id else [f"no. {frame.id.seq}"]
     said += [f"lot {frame.lot}"] if frame.lot else []
@@ -98,9 +97,14 @@ def facts(frame: Frame, now: datetime) -> list[str]:
     return said
 
 
-def where(frame: Frame) -> str:
-    """Where the strongest mark lies, as a person would point at it."""
-    region = frame.regions[0]
+def others(frame: Frame) -> list[str]:
+    """The marked places after the strongest: what is known of each, in the order of their peaks."""
+    return [" · ".join([*measures(one), where(frame, n)]) for n, one in enumerate(frame.regions) if n]
+
+
+def where(frame: Frame, number: int = 0) -> str:
+    """Where a mark lies, the strongest first, as a person would point at it."""
+    region = frame.regions[number]
     across = (region.x + region.width / 2) / max(1, frame.width)
     down = (region.y + region.height / 2) / max(1, frame.height)
     vertical = "upper" if down < 1 / 3 else "lower" if down > 2 / 3 else ""

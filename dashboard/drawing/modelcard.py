@@ -23,14 +23,13 @@ _MOST_METRICS = 8
 
 
 def model_card(row: ModelRow, now: datetime) -> Html:
-    """Version and state, figures, limits and what they prove, origin, and for the active one why it is."""
+    """Version and state, figures, limits, origin, and for the active one why it is."""
     active = row.state is ModelState.ACTIVE
     state = span("chip on" if active else "chip", words.STATES_MODEL.get(str(row.state), str(row.state)))
     head = div("ends", div("line", tag("b", row.version, class_="version"), state), span("muted", made(row, now)))
     proof = proof_of(row.manifest)
     return div(
-        "fl model active" if active else "fl model", head, why(row, now), figures_row(row.metrics),
-        div("proofs", *(tag("p", sentence) for sentence in sentences(proof))), _facts(row, proof),
+        "fl model active" if active else "fl model", head, why(row, now), figures_row(row.metrics), _facts(row, proof),
     )  # fmt: skip
 
 

@@ -73,7 +73,13 @@ def _box(region: Region, frame: Frame, class_: str) -> Html:
         f"left:{100 * left / frame.width:.2f}%;top:{100 * top / frame.height:.2f}%;"
         f"width:{100 * (right - left) / frame.width:.2f}%;height:{100 * (bottom - top) / frame.height:.2f}%"
     )
-    return span(class_, style=style, title=words.PEAK.format(peak=figures.score(region.peak)))
+    return span(class_, style=style, title=" · ".join(measures(region)))
+
+
+def measures(region: Region) -> list[str]:
+    """How large a marked place is, and how high the map stands in it."""
+    said = [figures.area(region.area, region.area_mm2), words.PEAK.format(peak=figures.score(region.peak))]
+    return said if region.mean is None else [*said, words.MEAN.format(mean=figures.score(region.mean))]
 
 
 def _alt(frame: Frame) -> str:

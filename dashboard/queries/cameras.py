@@ -1,6 +1,6 @@
 """The line's cameras, what their capture side last said of itself, and their newest verdict."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
@@ -78,7 +78,7 @@ def frame_of(row: Inspected) -> Frame:
     """A row as it reads in the books once it is written."""
     taken = ("station", "product", "part_id", "lot", "view", "deadline_ms", "width", "height")
     judged = ("detail", "score", "recipe_version", "is_late", "predict_ms", "worker", "model_id")
-    kept = ("picture", "thumb", "heat", "heat_min", "heat_max")
+    kept = ("picture", "thumb", "heat", "heat_min", "heat_max", "golden")
     return Frame(
         id=row.id,
         captured_at=utc_of(row.frame.captured_at),
@@ -89,7 +89,7 @@ def frame_of(row: Inspected) -> Frame:
         t_hi=row.limits.t_hi if row.limits else None,
         latency_ms=(row.inspected_at - row.frame.captured_at) / 1e6,
         model=row.model_version,
-        regions=tuple(Region(r.x, r.y, r.width, r.height, r.area, r.peak) for r in row.regions),
+        regions=tuple(Region(**asdict(region)) for region in row.regions),
         **{name: getattr(row.frame, name) for name in taken},
         **{name: getattr(row, name) for name in (*judged, *kept)},
     )

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, func, literal_column, or_, select
 
 from core.messages import FrameId
+from core.records.compared import Compared, compared_of
 from core.records.frames import BEFORE, is_frame
 from core.tables import inspections, models, regions, sessions
 from core.times import utc_of
@@ -30,13 +31,14 @@ ROW_COLUMNS = tuple(
             "inspected_at",
         ),
         *("latency_ms", "predict_ms", "worker", "width", "height", "picture", "thumb", "heat", "heat_min", "heat_max"),
+        "golden",
     )
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A marked place in raw picture pixels; `peak` in units of the score."""
+    """A marked place in raw picture pixels; `peak` and `mean` in units of the score; `area_mm2` where it is known."""
 
     x: float
     y: float
@@ -44,13 +46,16 @@ class Region:
     height: float
     area: float
     peak: float
+    mean: float | None = None
+    area_mm2: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One verdict row with its regions, highest peak first.
 
-    `model` is the version that judged it, or ""; `floor` the lowest score of that model's held-out good parts.
+    `model` is the version that judged it, or ""; `floor` the lowest score of that model's held-out good parts;
+    `golden` the golden parts nearest to it.
     """
 
     id: FrameId
@@ -80,6 +85,7 @@ class Frame:
     heat: str | None
     heat_min: float | None
     heat_max: float | None
+    golden: Compared | None = None
     model_id: int | None = None
     model: str = ""
     floor: float | None = None
@@ -110,8 +116,9 @@ def frames_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Frame]:
     for row in rows:
         values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
         identity = FrameId(values.pop("camera"), values.pop("session"), values.pop("seq"))
-        model = values.pop("model") or ""
-        found.append(Frame(id=identity, model=model, regions=tuple(marked.get(identity, ())), **values))
+        model, golden = values.pop("model") or "", compared_of(values.pop("golden"))
+        mine = tuple(marked.get(identity, ()))
+        found.append(Frame(id=identity, model=model, golden=golden, regions=mine, **values))
     return found
 
 
@@ -183,6 +190,6 @@ def _regions(connection: Connection, rows: Sequence[Row[Any]]) -> dict[FrameId, 
     key = [*FrameId._fields, "captured_at"]
     named = [and_(*(regions.c[name] == getattr(row, name) for name in key)) for row in rows]
     for row in connection.execute(select(regions).where(or_(*named)).order_by(regions.c.number)):
-        place = Region(row.x, row.y, row.width, row.height, row.area, row.peak)
+        place = Region(row.x, row.y, row.width, row.height, row.area, row.peak, row.mean, row.area_mm2)
         marked.setdefault(FrameId(row.camera, row.session, row.seq), []).append(place)
     return marked

@@ -8,12 +8,9 @@ from core.errors import FlawlineError
 from core.records import models as records
 from core.records.models import ModelRow
 from core.verdicts import ModelState
-from dashboard import cached, words
-from dashboard.calibration import proof_of
-from dashboard.charts import calibration_chart
+from dashboard import cached, passport_pane, words
 from dashboard.drawing.modelcard import model_card
 from dashboard.drawing.notes import note, trouble
-from dashboard.markup import div
 from dashboard.queries.models import before_active, product_names
 from dashboard.reviewer import reviewer
 
@@ -43,14 +40,15 @@ def show() -> None:
 
 
 def _product(product: str, rows: list[ModelRow]) -> None:
-    cards, chart = st.columns([1.15, 1], gap="medium")
+    with st.container(key="models-page"):
+        cards, passport = st.columns([1, 2.4], gap="small")
     with cards:
         for row in sorted(rows, key=lambda one: one.state is not ModelState.ACTIVE):
             with st.container(key=f"model-card-{row.id}"):
                 st.html(model_card(row, datetime.now(UTC)))
                 _actions(product, row, rows)
-    with chart, st.container(key="chart-card"):
-        _histogram(rows)
+    with passport:
+        _passport(rows)
 
 
 def _actions(product: str, row: ModelRow, rows: list[ModelRow]) -> None:
@@ -100,21 +98,19 @@ def _activate(row: ModelRow, why: str) -> None:
     st.session_state[_TOLD] = words.ACTIVATED.format(version=row.version, product=row.product)
 
 
-def _histogram(rows: list[ModelRow]) -> None:
+def _passport(rows: list[ModelRow]) -> None:
     ordered = sorted(rows, key=lambda one: one.state is not ModelState.ACTIVE)
     by_version = {row.version: row for row in ordered}
-    st.html(div("fl", div("fl-title", words.HISTOGRAM)))
     version = ordered[0].version
-    if len(by_version) > 1:
-        chosen = st.segmented_control(
-            words.VERSION, list(by_version), default=version, label_visibility="collapsed", key=f"of-{rows[0].product}"
-        )
-        version = chosen or version
-    proof = proof_of(by_version[version].manifest)
-    if not proof.scores:
-        st.html(div("fl fl-sub", words.NO_CALIBRATION))
-        return
-    st.altair_chart(calibration_chart(proof, st.context.theme.type or "light"), theme=None, width="stretch")
+    with st.container(key="passport-head", horizontal=True, vertical_alignment="center"):
+        if len(by_version) > 1:
+            chosen = st.segmented_control(
+                words.VERSION, list(by_version), default=version, label_visibility="collapsed",
+                key=f"of-{rows[0].product}",
+            )  # fmt: skip
+            version = chosen or version
+        passport_pane.download(by_version[version])
+    passport_pane.show_passport(by_version[version])
 
 
 if __name__ == "__main__":

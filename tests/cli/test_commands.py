@@ -10,7 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from cli import parts
+from cli.look import find_model
 from core.errors import ModelUnusable, SettingsInvalid
+from core.records import models
+from core.settings import read_settings
 from core.tables import REVISION
 from tests.cli.conftest import Run
 
@@ -131,6 +135,11 @@ def test_onboard_teaches_registers_and_activates(parts_folder: Path, data: Path,
     assert "Made-up flaws, 12 of each size, on" in told
     assert found["capability"]["sentences"][0] in told
     assert (data / "blobs" / "model" / "ring" / f"{found['sha256']}.safetensors").is_file()
+    with parts.database(read_settings()) as database, database.reading() as connection:
+        card = models.active(connection)["ring"].card
+    assert card is not None
+    assert (card["sha256"], len(card["curves"])) == (found["sha256"], 2)
+    assert (data / "blobs" / card["fixture"]["picture"]).read_bytes().startswith(b"\x89PNG")
     code, told = flawline("train", "ring", parts_folder, *TINY, "--seed", 1)
     assert code == 0
     assert "candidate" in told
@@ -196,7 +205,7 @@ def test_inspect_gives_verdict_score_limits_and_regions_of_each_picture(
         assert bool(one["regions"]) == (one["verdict"] != "PASS")
     assert (bad["verdict"], bad["reason"], bad["score"]) == ("INVALID", "DECODE_ERROR", None)
     assert "empty.png" in bad["detail"]
-    overlays = sorted((tmp_path / "overlays").iterdir())
+    overlays = sorted((tmp_path / "overlays").glob("*_overlay.png"))
     assert len(overlays) == 3
     drawn, raw = cv2.imread(str(overlays[0])), cv2.imread(good[0]["path"])
     assert drawn is not None
@@ -222,6 +231,29 @@ def test_an_overlay_marks_what_is_above_the_limit_and_leaves_the_rest_alone(
     assert changed.any() == (one["verdict"] != "PASS")
 
 
+def test_inspect_shows_a_marred_part_beside_golden_ones_and_tells_areas_in_mm2(
+    model_file: Path, parts_folder: Path, data: Path, tmp_path: Path, flawline: Run
+) -> None:
+    marred = cv2.imread(str(parts_folder / "test" / "good" / "0000.png"))
+    assert marred is not None
+    cv2.circle(marred, (320, 100), 40, (0, 0, 255), -1)
+    cv2.line(marred, (190, 150), (230, 330), (0, 255, 0), 12)
+    cv2.imwrite(str(tmp_path / "marred.png"), marred)
+    found = tmp_path / "found.json"
+    more = ("--json", found, "--overlays", tmp_path / "seen", "--mm-per-pixel", 0.05)
+    flawline("inspect", "--model", model_file, tmp_path / "marred.png", *more)
+    (one,) = json.loads(found.read_text())["pictures"]
+    assert one["verdict"] == "REVIEW"
+    assert [region["area_mm2"] for region in one["regions"]] == [
+        pytest.approx(region["area"] * 0.0025) for region in one["regions"]
+    ]
+    assert len(one["golden"]) == 3
+    assert [near["distance"] for near in one["golden"]] == sorted(near["distance"] for near in one["golden"])
+    shown = cv2.imread(str(tmp_path / "seen" / "marred_golden.jpg"))
+    assert shown is not None
+    assert shown.shape[1] == 4 * 320
+
+
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x10" * 4000])
 def test_inspect_refuses_a_file_that_is_no_model(
     content: bytes, parts_folder: Path, data: Path, tmp_path: Path, flawline: Run
@@ -236,10 +268,23 @@ def test_inspect_takes_the_active_model_of_a_product(parts_folder: Path, data: P
     code, told = flawline("inspect", "--product", "ring", parts_folder / "test" / "good", "--json", "-")
     assert len(json.loads(told)["pictures"]) == 3
     assert code in {0, 1}
+    assert {region["area_mm2"] for one in json.loads(told)["pictures"] for region in one["regions"]} <= {None}
     with pytest.raises(SettingsInvalid, match="no active model"):
         flawline("inspect", "--product", "gearbox", parts_folder / "test" / "good")
     with pytest.raises(SettingsInvalid, match="--model"):
         flawline("inspect", parts_folder / "test" / "good")
+
+
+def test_the_scale_of_a_product_stays_until_another_one_is_given(parts_folder: Path, data: Path, flawline: Run) -> None:
+    def scale() -> float | None:
+        return find_model(None, "ring")[1]
+
+    flawline("onboard", "ring", parts_folder, *TINY, "--mm-per-pixel", 0.05)
+    assert scale() == 0.05
+    flawline("onboard", "ring", parts_folder, *TINY, "--seed", 1)
+    assert scale() == 0.05
+    flawline("train", "ring", parts_folder, *TINY, "--mm-per-pixel", 0.04)
+    assert scale() == 0.04
 
 
 def test_inspect_refuses_a_model_that_was_calibrated_elsewhere(

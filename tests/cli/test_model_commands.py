@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from cli import parts
 from core.errors import ModelUnusable, SettingsInvalid
+from core.records import models
+from core.records.models import NewModel
+from core.settings import read_settings
 from model.model_file import load, sha256_of
 from tests.cli.conftest import Run
 from tests.cli.test_ablate import small_set
@@ -116,7 +120,9 @@ def test_a_model_file_shows_its_card(learnt: Path, data: Path, flawline: Run) ->
         f"PASS up to {manifest.limits.t_lo:.4f}", f"SHA-256 {sha256_of(learnt)}",
     ):  # fmt: skip
         assert line in lines
-    for title in ("network", "pictures", "training", "limits", "calibration", "golden memory", "made-up flaws", "file"):
+    titles = ("network", "pictures", "training", "limits", "calibration", "runtime parity", "golden memory",
+              "made-up flaws", "file")  # fmt: skip
+    for title in titles:
         assert title in lines
 
 
@@ -124,6 +130,32 @@ def test_a_card_as_json_is_the_manifest(learnt: Path, data: Path, flawline: Run)
     values = json.loads(flawline("model", "show", learnt, "--json", "-")[1])
     assert values["manifest"] == load(learnt).manifest.model_dump(mode="json")
     assert (values["bytes"], values["sha256"]) == (learnt.stat().st_size, sha256_of(learnt))
+    assert values["card"]["sha256"] == sha256_of(learnt)
+    assert [curve["iterations"] for curve in values["card"]["curves"]] == [[1], [1]]
+    assert values["card"]["parity"]["told"] == "the runtime is PyTorch in float32 itself"
+
+
+def test_a_model_of_before_there_were_cards_is_given_one(learnt: Path, data: Path, flawline: Run) -> None:
+    manifest = load(learnt).manifest.model_dump(mode="json")
+    settings = read_settings()
+    parts.prepare(settings)
+    with parts.database(settings) as database, database.writing() as connection:
+        for product, words in (("bottle", manifest), ("strange", {})):
+            new = NewModel(product=product, blob=f"model/{product}/a.safetensors", sha256="ab", size=7,
+                           recipe_version=1, manifest=words, metrics={})  # fmt: skip
+            models.register(connection, new, who="x", now=parts.now())
+    parts.blobs(settings).put("model/bottle/a.fixture.png", b"picture")
+    told = json.loads(flawline("models", "cards", "--json", "-")[1])["models"]
+    assert [(one["product"], one["added"]) for one in told] == [("bottle", True), ("strange", False)]
+    with parts.database(settings) as database, database.reading() as connection:
+        (row,) = models.versions(connection, "bottle")
+    assert row.card is not None
+    assert (row.card["sha256"], row.card["bytes"]) == ("ab", 7)
+    assert row.card["fixture"]["picture"] == "model/bottle/a.fixture.png"
+    assert "strange 2" in flawline("models", "cards")[1]
+    with parts.database(settings) as database, database.writing() as connection:
+        models.remove(connection, 2, who="x", note="", now=parts.now())
+    assert "every model has its card" in flawline("models", "cards")[1]
 
 
 def test_a_damaged_model_file_has_no_card(learnt: Path, data: Path, tmp_path: Path, flawline: Run) -> None:

@@ -20,12 +20,19 @@ def test_a_recipe_survives_its_json() -> None:
         {"product": "ring", "roi": {"x": 0, "y": 0, "width": 1, "height": 1}},
         {"product": "ring", "limits": {"t_lo": 2, "t_hi": 1}}, {"product": "ring", "limits": {"t_lo": "NaN"}},
         {"product": "ring", "colour": "red"}, {"product": "ring", "classes": ["x"] * 10},
-        {"product": "ring", "budget": 5},
+        {"product": "ring", "budget": 5}, {"product": "ring", "millimetres_per_pixel": 0},
+        {"product": "ring", "millimetres_per_pixel": "Infinity"},
     ],
 )  # fmt: skip
 def test_what_nobody_can_mean_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Recipe.model_validate(wrong)
+
+
+def test_areas_are_in_square_millimetres_where_the_scale_is_known() -> None:
+    assert Recipe(product="ring", millimetres_per_pixel=0.05).square_millimetres(2000) == pytest.approx(5)
+    assert Recipe(product="ring").square_millimetres(2000) is None
+    assert Recipe.parse('{"product": "ring"}').millimetres_per_pixel is None  # as older recipes are
 
 
 def test_bad_json_is_refused_in_words() -> None:

@@ -16,12 +16,13 @@ from sqlalchemy import Connection
 from core.alarms import Cause, Kind
 from core.blobs.file import FileBlobs
 from core.blobs.keys import Kind as BlobKind
-from core.blobs.keys import frame_key
+from core.blobs.keys import fixture_key, frame_key
 from core.database import Database, open_database
 from core.line import Camera, line_of
 from core.messages import CameraReported, FrameCaptured, FrameId
 from core.recipes import Recipe
 from core.records import alerts, inspections, line, minutes, models, recipes, sessions
+from core.records.compared import Compared
 from core.records.inspections import Inspected, RegionRow
 from core.settings import BlobSettings, DashboardSettings, DatabaseSettings, Settings
 from core.times import ns_of
@@ -30,6 +31,8 @@ from ingest.minutes import MinuteCounts
 from ingest.simulator.parts import CameraFault, SimulatedPart
 from ingest.simulator.simulator import Simulator
 from migrations.upgrade import upgrade
+from tests.dashboard import cards
+from tests.dashboard.golden import beside, stored
 from workers.keeping import small_jpeg
 
 P, F, R, INV, N = (
@@ -150,6 +153,7 @@ def plant(settings: Settings, *, cameras: int = 4, now: datetime | None = None, 
         line.register(connection, line_of(named), now=moment)
         for product in dict.fromkeys(camera.product for camera in named):
             register_models(connection, product, moment)
+            FileBlobs(settings.blobs_path).put(fixture_key(_blob(product, 1)), cards.fixture_png(product))
     _history(made, moment, parts)
     made.watch(at=moment)
     return made
@@ -176,8 +180,12 @@ def register_models(connection: Connection, product: str, now: datetime) -> None
         models.activate(connection, row.id, who="M. Engineer", note=note, now=moment + timedelta(minutes=9))
 
 
+def _blob(product: str, day: int) -> str:
+    return f"model/{product}-{day}.safetensors"
+
+
 def new_model(product: str, recipe: int, day: int) -> models.NewModel:
-    """A trained model with calibration scores as training would write them."""
+    """A trained model with calibration scores as training would write them; that of day 1 has a card."""
     rng = np.random.default_rng(day)
     scores = sorted(float(score) for score in 0.18 + 0.06 * rng.standard_gamma(1.6, size=220))
     manifest = {
@@ -189,9 +197,15 @@ def new_model(product: str, recipe: int, day: int) -> models.NewModel:
         "code_version": "0.1.0",
     }
     metrics = {"image_auroc": 0.991, "pixel_auroc": 0.974, "au_pro": 0.912}
+    blob, sha256, size = _blob(product, day), f"{day}b" * 32, 18_400_000
+    card = None
+    if day == 1:
+        card = cards.card(
+            tuple(scores), sha256=sha256, size=size, picture=fixture_key(blob), t_lo=LIMITS.t_lo, t_hi=LIMITS.t_hi
+        )
     return models.NewModel(
-        product=product, blob=f"model/{product}-{day}.safetensors", sha256=f"{day}b" * 32, size=18_400_000,
-        recipe_version=recipe, manifest=manifest, metrics=metrics, state=ModelState.VALIDATED,
+        product=product, blob=blob, sha256=sha256, size=size, recipe_version=recipe, manifest=manifest,
+        metrics=metrics, state=ModelState.VALIDATED, card=card,
     )  # fmt: skip
 
 
@@ -234,9 +248,20 @@ def _row(made: Plant, camera: Camera, verdict: MachineVerdict, at: int, seq: int
         frame=frame, verdict=verdict, inspected_at=at + 118_000_000, worker="0.1.0 openvino cpu f32",
         size=len(shot.jpeg), reason="BLUR" if verdict is INV else "", detail="", score=score,
         limits=LIMITS if judged else None, model_id=None, recipe_version=1, predict_ms=22.0,
-        heat_min=0.05, heat_max=score, regions=_regions(shot, score) if verdict in (F, R) else (),
+        heat_min=0.05, heat_max=score, golden=_golden(made, frame, shot) if verdict in (F, R) else None,
+        regions=_regions(shot, score) if verdict in (F, R) else (),
         picture=keys["picture"], thumb=keys["thumb"], heat=keys["heat"],
     )  # fmt: skip
+
+
+def _golden(made: Plant, frame: FrameCaptured, shot: Shot) -> Compared | None:
+    if shot.box is None:
+        return None
+    good = tuple(one.jpeg for one in shots(frame.product)["good"][1:])
+    key = frame_key(BlobKind.GOLDEN, frame.id, frame.captured_at, "jpg")
+    data, told = stored(beside(shot.jpeg, good, shot.box), key)
+    FileBlobs(made.settings.blobs_path).put(key, data, durable=False)
+    return told
 
 
 def _regions(shot: Shot, score: float | None) -> tuple[RegionRow, ...]:
@@ -244,7 +269,8 @@ def _regions(shot: Shot, score: float | None) -> tuple[RegionRow, ...]:
         return ()
     x, y, width, height = shot.box
     area = width * height * 0.7
-    return (RegionRow(x=x, y=y, width=width, height=height, area=area, peak=score, mean=score * 0.8),)
+    mean, mm2 = score * 0.8, area * 0.05**2
+    return (RegionRow(x=x, y=y, width=width, height=height, area=area, peak=score, mean=mean, area_mm2=mm2),)
 
 
 def _put(settings: Settings, frame: FrameCaptured, kind: BlobKind, data: bytes) -> str:

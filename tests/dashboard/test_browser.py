@@ -380,6 +380,39 @@ def test_heat_and_the_way_through_the_queue(browser: Browser, address: str, runn
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_reviewer_sees_what_normal_looks_like_at_the_same_place(
+    browser: Browser, address: str, running: Plant, scheme: str
+) -> None:
+    with looking(browser, address, scheme="light" if scheme == "light" else "dark") as watched:
+        page = watched.open("/review")
+        on_desk(page)
+        card = page.locator(".golden")
+        expect(card).to_contain_text("Closest good parts, at the same place", timeout=PATIENT)
+        expect(card.locator(".cut")).to_have_count(4)
+        widths = card.locator("img").evaluate_all("all => all.map(image => image.naturalWidth)")
+        assert widths == [4 * 320] * 4
+        cuts = card.locator(".cut").evaluate_all(
+            "all => all.map(cut => { const [outer, mark] = [cut, cut.querySelector('.box')]"
+            ".map(e => e.getBoundingClientRect()); return [mark.x - outer.x, mark.y - outer.y].map(Math.round); })"
+        )
+        assert len({tuple(place) for place in cuts}) == 1  # the same place on each
+        expect(page.locator(".beside")).to_be_hidden()
+        watched.shoot(f"review-golden-{scheme}")
+        page.keyboard.press("x")
+        expect(page.locator(".beside")).to_be_visible()
+        expect(page.locator("[data-beside]")).to_have_attribute("aria-pressed", "true")
+        page.wait_for_timeout(300)
+        watched.shoot(f"review-beside-{scheme}")
+        press(page, "ArrowRight")  # it stays large for the next part
+        expect(page.locator(".beside")).to_be_visible()
+        expect(page.locator("[data-beside]")).to_have_attribute("aria-pressed", "true")
+        page.keyboard.press("x")
+        expect(page.locator(".beside")).to_be_hidden()
+        page.locator("[data-act=filter][data-value='verdict:INVALID']").click()
+        expect(card).to_have_count(0, timeout=PATIENT)  # nothing was scored, so nothing is near it
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_a_model_is_made_active_with_a_note(browser: Browser, address: str, running: Plant, scheme: str) -> None:
     with looking(browser, address, scheme="light" if scheme == "light" else "dark") as watched:
         page = watched.open("/models")

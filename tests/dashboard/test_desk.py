@@ -1,5 +1,6 @@
 """The review desk: each key for the part that was seen, by one reviewer, with a way back."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -182,6 +183,17 @@ def test_a_part_has_one_name() -> None:
     assert desk.parsed(desk.named(frame)) == frame
 
 
+def test_a_part_without_golden_parts_has_those_that_passed_just_before_beside_it(fresh: Plant) -> None:
+    place = Place()
+    laid = lay(fresh, place)
+    assert laid.frame is not None
+    slots = desk_data(replace(laid, frame=replace(laid.frame, golden=None)), place, NOON)["slots"]
+    assert isinstance(slots, dict)
+    said = read(slots["side"])
+    assert "Passed just before" in said
+    assert "Closest good parts" not in said
+
+
 def test_every_key_is_printed_on_its_button(fresh: Plant) -> None:
     place = Place()
     data = desk_data(lay(fresh, place), place, NOON)
@@ -189,7 +201,8 @@ def test_every_key_is_printed_on_its_button(fresh: Plant) -> None:
     assert isinstance(slots, dict)
     said = read(slots["side"])
     for shown in ("G Good false reject", "U Unsure", "1 Contamination defect", "4 Missing feature", "B Bad image",
-                  "Z Undo nothing to undo", "Q critical W major E minor", "Passed just before"):  # fmt: skip
+                  "Z Undo nothing to undo", "Q critical W major E minor",
+                  "Closest good parts, at the same place X larger"):  # fmt: skip
         assert shown in said
     assert read(slots["filters"]).startswith("All ")
     prefetch = data["prefetch"]

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.messages import FrameId
+from core.records.compared import Compared
 from core.verdicts import MachineVerdict
 from dashboard import live, words
 from dashboard.drawing import lists, scorebar, tiles
 from dashboard.drawing.counters import Account, Tally, counters
+from dashboard.drawing.golden import beside, golden_card
 from dashboard.drawing.marks import tone_of, verdict_mark
 from dashboard.drawing.notes import note
 from dashboard.drawing.picture import boxes, heat_url, image_url, part_url, picture_of, stage
@@ -162,6 +164,46 @@ def test_pictures_come_by_address_and_keep_their_aspect() -> None:
     assert part_url(FRAME) == "/api/part/ring-top/17/4.json"
     assert "--w:640;--h:480" in stage(FRAME)
     assert image_url("a b?#%") == "/api/img/a%20b%3F%23%25"
+
+
+BESIDE = Compared(
+    picture="golden/2026/11/24/12/ring-top/1_17_4.jpg", width=320, height=240, distances=(0.8123, 0.94), samples=(7, 2),
+    box=(80, 60, 160, 24),
+)  # fmt: skip
+
+
+def test_golden_parts_stand_beside_a_part_each_in_its_own_window_with_its_distance() -> None:
+    html = str(golden_card(replace(FRAME, golden=BESIDE)))
+    assert "this part golden · 0.81 golden · 0.94" in read(html)
+    assert html.count("/api/img/golden/2026/11/24/12/ring-top/1_17_4.jpg") == 3
+    assert [f"width:300%;left:{left}%" in html for left in (0, -100, -200)] == [True] * 3
+    assert html.count("left:25.00%;top:25.00%;width:50.00%;height:10.00%") == 3  # the same place on each
+    assert 'data-keycap="x"' in html
+    assert str(beside(replace(FRAME, golden=BESIDE))).count("<img") == 3
+
+
+def test_without_golden_parts_nothing_is_said_of_any() -> None:
+    assert golden_card(FRAME) is None
+    assert beside(FRAME) is None
+
+
+def test_without_a_region_no_place_is_marked_on_the_golden_parts() -> None:
+    html = str(golden_card(replace(FRAME, golden=replace(BESIDE, box=None))))
+    assert 'class="box"' not in html
+    assert "at the same place" not in html
+
+
+def test_each_mark_is_told_with_its_area_its_peak_and_its_mean() -> None:
+    marks = Region(300, 200, 40, 20, 500, 0.8, 0.6123, 3.412), Region(10, 10, 9, 9, 32, 0.7, 0.55, 0.0123)
+    frame = replace(FRAME, regions=marks)
+    assert "2 regions · 3.4 mm² (500 px) · peak 0.8000 · mean 0.6123 · centre" in read(
+        " · ".join(lists.facts(frame, NOW))
+    )
+    assert [read(said) for said in lists.others(frame)] == [
+        "0.012 mm² (32 px) · peak 0.7000 · mean 0.5500 · upper left"
+    ]
+    old = replace(FRAME, regions=(Region(300, 200, 40, 20, 500, 0.8),))  # a row of before there was a scale
+    assert "1 region · 500 px · peak 0.8000 · centre" in read(" · ".join(lists.facts(old, NOW)))
 
 
 def test_heat_is_offered_only_where_limits_give_it_a_scale() -> None:

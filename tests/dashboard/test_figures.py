@@ -31,6 +31,15 @@ def test_a_share_has_the_digits_that_it_needs(part: float | None, said: str) -> 
     assert plain(figures.percent(part)) == said
 
 
+@pytest.mark.parametrize(
+    ("pixels", "mm2", "said"),
+    [(500, None, "500 px"), (2012.4, 5.03, "5.0 mm² (2 012 px)"), (3, 0.00421, "0.0042 mm² (3 px)"),
+     (4, 0.0, "0 mm² (4 px)"), (9000, 1204.4, "1 204 mm² (9 000 px)"), (1, 1e-9, "1.0e-09 mm² (1 px)")],
+)  # fmt: skip
+def test_an_area_is_in_square_millimetres_where_the_scale_is_known(pixels: float, mm2: float | None, said: str) -> None:
+    assert plain(figures.area(pixels, mm2)) == said
+
+
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
 def test_only_all_parts_are_a_hundred_percent_down_to_a_hundredth(hits: int, misses: int) -> None:
     said = plain(figures.percent(hits / (hits + misses)))

@@ -81,6 +81,12 @@ def test_a_key_that_is_none_is_refused(stores: Stores, key: str) -> None:
     assert get(stores, f"/api/img/{key}").status in (400, 404)
 
 
+def test_the_golden_parts_beside_a_part_are_served(line: Plant, stores: Stores) -> None:
+    golden = a_reject(line).golden
+    assert golden is not None
+    assert get(stores, f"/api/img/{golden.picture}").headers["content-type"] == "image/jpeg"
+
+
 @pytest.mark.parametrize("kind", ["model", "dataset", "heat", "secret"])
 def test_only_pictures_are_served(line: Plant, stores: Stores, kind: str) -> None:
     stores.blobs.put(f"{kind}/x/y.jpg", b"\xff\xd8\xff" + b"0" * 20)
@@ -168,3 +174,14 @@ def test_only_our_own_files_are_assets(stores: Stores) -> None:
     assert answer.body.startswith(b"wOF2")
     for name in ("look.css", "..%2fserve.py", "inter-licence.txt"):
         assert get(stores, f"/api/asset/{name}").status == 404
+
+
+def test_of_models_only_how_the_fixture_lies_is_shown(line: Plant, stores: Stores) -> None:
+    shown = get(stores, "/api/img/model/ring-1.fixture.png")
+    assert (shown.status, shown.headers["content-type"]) == (200, "image/png")
+    line_blobs = line.settings.blobs_path / "model"
+    (line_blobs / "ring-9.safetensors").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert get(stores, "/api/img/model/ring-9.safetensors").status == 404
+    (line_blobs / "ring-9.fixture.png").write_bytes(b"no picture")
+    assert get(stores, "/api/img/model/ring-9.fixture.png").status == 404
+    assert get(stores, "/api/img/model/ring-4.fixture.png").status == 404

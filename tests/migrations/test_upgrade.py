@@ -25,7 +25,7 @@ from core.records import line, models
 from core.records.books import books
 from core.records.inspections import record, reject
 from core.settings import DatabaseSettings, Settings
-from core.tables import REVISION, audit_log, inspections, metadata, products, reviews
+from core.tables import REVISION, audit_log, inspections, metadata, products, regions, reviews
 from core.verdicts import MachineVerdict
 from migrations.upgrade import comparing, current, downgrade, head, prepare, script, upgrade
 from tests.core.records.rows import inspected
@@ -205,6 +205,55 @@ def test_each_revision_goes_down_and_up_with_rows_present(each: str, revision: s
     assert differences(each) == []
     with open_database(each) as database, database.reading() as connection:
         assert connection.scalar(select(func.count()).select_from(inspections)) == 2
+
+
+def test_models_of_before_there_were_cards_have_none_and_take_one(each: str) -> None:
+    upgrade(each)
+    _fill(each)
+    downgrade(each, "0004")
+    upgrade(each)
+    with open_database(each) as database, database.writing() as connection:
+        (row,) = models.versions(connection, "ring")
+        assert row.card is None
+        assert models.add_card(connection, row.id, {"edition": 1}, who="x", now=NOON).card == {"edition": 1}
+    downgrade(each, "0004")
+    upgrade(each)
+    with open_database(each) as database, database.reading() as connection:
+        assert [row.card for row in models.versions(connection, "ring")] == [None]
+
+
+def test_rows_of_before_golden_parts_and_scales_read_as_having_none(each: str) -> None:
+    upgrade(each, "0005")
+    engine = make_engine(each)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT count(*) FROM regions"))
+    finally:
+        engine.dispose()
+    upgrade(each)
+    _fill(each)
+    downgrade(each, "0005")
+    upgrade(each)
+    with open_database(each) as database, database.reading() as connection:
+        assert connection.scalars(select(inspections.c.golden)).all() == [None, None]
+        assert connection.scalars(select(regions.c.area_mm2)).all() == [None]
+
+
+def test_a_partition_that_was_detached_before_an_upgrade_can_be_attached_again(server_url: str) -> None:
+    upgrade(server_url)
+    _fill(server_url)
+    downgrade(server_url, "0005")
+    engine = make_engine(server_url)
+    try:
+        with engine.begin() as connection:
+            for table in ("inspections", "regions"):
+                connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {table}_20261124"))
+    finally:
+        engine.dispose()
+    upgrade(server_url)
+    with open_database(server_url) as database, database.writing() as connection:
+        assert record(connection, [inspected(2)])  # it makes the partition of that day, and finds the detached one
+        assert connection.scalar(select(func.count()).select_from(inspections)) == 3
 
 
 def rejected_at(url: str) -> list[tuple[int, str]]:

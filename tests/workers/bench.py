@@ -36,7 +36,8 @@ from model.manifest import CalibrationRecord, Manifest, ModelLimits
 from model.model_file import save, sha256_of, tensors_of
 from model.networks import Networks, assemble
 from model.predictor import Predictor
-from model.runtimes import Fingerprint
+from model.remembering import pictures_of, record_of, remember
+from model.runtimes import Fingerprint, RuntimeChoice, open_runtime
 from workers.frames import Bounds
 from workers.inspection import GROUP, Inspector, Stores
 from workers.keeping import Keeper
@@ -129,10 +130,12 @@ class Bench:
         seed: int = 0,
         fingerprint: Fingerprint | None = None,
         fixture: Fixture | None = None,
+        golden: NDArray[np.uint8] | None = None,
     ) -> ModelRow:
         """Register and activate a model with these limits; without any, it passes all."""
         path = self.folder / f"{product}-{seed}.safetensors"
-        sha256 = save_model(path, limits or ModelLimits(t_lo=1e9), seed=seed, fingerprint=fingerprint, fixture=fixture)
+        limits = limits or ModelLimits(t_lo=1e9)
+        sha256 = save_model(path, limits, seed=seed, fingerprint=fingerprint, fixture=fixture, golden=golden)
         return self.register(path, sha256, product=product)
 
     def register(self, path: Path, sha256: str, *, product: str = "ring") -> ModelRow:
@@ -222,12 +225,24 @@ def save_model(
     seed: int = 0,
     fingerprint: Fingerprint | None = None,
     fixture: Fixture | None = None,
+    golden: NDArray[np.uint8] | None = None,
 ) -> str:
-    """A model file of untrained networks, calibrated for PyTorch on this machine; returns its SHA-256."""
+    """A model file of untrained networks, calibrated for PyTorch on this machine; returns its SHA-256.
+
+    golden: (N, SIDE, SIDE, 3) uint8, parts that it remembers and has pictures of.
+    """
     networks = _networks(seed)
+    second, pictures = None, None
+    if golden is not None:
+        choice = RuntimeChoice("torch", "f32", 1)
+        runtime = open_runtime(networks.teacher, networks.student, size=(SIDE, SIDE), choice=choice, memory=True)
+        second = remember(runtime, golden, "both")
+        pictures = pictures_of(second, golden)
     calibration = CalibrationRecord(scores=(0.1,), fingerprint=fingerprint or _fingerprint())
-    words = _manifest(fixture, limits=limits, calibration=calibration)
-    return save(path, tensors_of(networks.teacher, networks.student), words)
+    told = record_of(second) if second else None
+    words = _manifest(fixture, limits=limits, calibration=calibration, memory=told)
+    tensors = tensors_of(networks.teacher, networks.student, second.memory if second else None, pictures)
+    return save(path, tensors, words)
 
 
 @contextmanager

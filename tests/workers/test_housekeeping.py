@@ -38,6 +38,7 @@ LIVES = [
     (Kind.RING, timedelta(hours=3), timedelta(hours=6)), (Kind.SAMPLE, timedelta(days=13), timedelta(days=15)),
     (Kind.THUMB, timedelta(days=89), timedelta(days=91)), (Kind.FRAME, timedelta(days=364), timedelta(days=366)),
     (Kind.HEAT, timedelta(days=364), timedelta(days=366)), (Kind.INBOX, timedelta(hours=47), timedelta(hours=50)),
+    (Kind.GOLDEN, timedelta(days=364), timedelta(days=366)),
 ]  # fmt: skip
 
 

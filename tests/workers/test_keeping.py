@@ -1,5 +1,7 @@
 """What is kept of a frame, and the small pictures."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from core.records.compared import Compared
 from core.verdicts import MachineVerdict
+from model.neighbours import Comparison, Nearest
 from model.placement import Placement
 from model.predictor import Prediction
 from tests.workers.bench import SIDE, frame, picture, png
@@ -44,6 +48,31 @@ def test_of_a_passing_part_only_the_small_picture_is_kept() -> None:
 @pytest.mark.parametrize("verdict", [MachineVerdict.FAIL, MachineVerdict.REVIEW])
 def test_evidence_is_durable(verdict: MachineVerdict) -> None:
     assert kinds(verdict) == {"frame": True, "thumb": False, "heat": True}
+
+
+TILES = np.stack([np.full((30, 40, 3), 60 * n, np.uint8) for n in range(3)])
+BESIDE = Comparison(TILES, (10.04, 5.0, 8.0, 4.0), Nearest((4, 1), (0.5, 0.75)))
+
+
+@pytest.mark.parametrize("verdict", list(MachineVerdict))
+def test_golden_parts_are_kept_beside_what_a_person_is_to_look_at_and_hold_up_no_verdict(
+    verdict: MachineVerdict,
+) -> None:
+    keeper = Keeper(sample_share=1.0, all_heat=True)
+    kept = keeper(frame(), verdict, replace(EVIDENCE, golden=BESIDE))
+    items = {key.partition("/")[0]: (key, data, durable) for key, data, durable in kept.items}
+    assert ("golden" in items) == (verdict in (MachineVerdict.FAIL, MachineVerdict.REVIEW))
+    if kept.golden is None:
+        assert "golden" not in items
+        return
+    key, data, durable = items["golden"]
+    assert not durable
+    assert decoded(data).shape == (30, 120, 3)
+    assert [int(decoded(data)[15, 20 + 40 * n].mean()) for n in range(3)] == pytest.approx([0, 60, 120], abs=3)
+    assert kept.golden == Compared(
+        picture=key, width=40, height=30, distances=(0.5, 0.75), samples=(4, 1), box=(10.0, 5.0, 8.0, 4.0)
+    )
+    assert keeper(frame(), verdict, replace(EVIDENCE, golden=BESIDE)).golden == kept.golden  # a retry meets its own
 
 
 @pytest.mark.parametrize("verdict", [MachineVerdict.INVALID, MachineVerdict.NO_VERDICT])

@@ -1,3 +1,4 @@
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from core.broker.protocol import Message, Partition
 from core.database import Database, open_database
 from core.messages import FrameInspected
 from core.records import models
+from core.records.compared import Compared, compared_of
 from core.records.inspections import RegionRow, record, reject, stored, to_message
 from core.tables import inspections, regions, rejected_frames, rollup_minute
 from core.times import utc_of
@@ -46,6 +48,44 @@ def test_new_frames_are_written_with_their_regions_and_counted_in_their_minute(d
     assert (counted.minute, counted.n, counted.n_pass, counted.n_fail, counted.n_late) == (NOON, 2, 1, 1, 1)
     assert (counted.n_scored, counted.score_sum) == (2, pytest.approx(1.1))
     assert counted.latency_sum_ms == pytest.approx(2 * 40.000456)
+
+
+def test_what_is_told_of_golden_parts_and_of_areas_comes_back(database: Database) -> None:
+    beside = Compared(
+        picture="golden/x.jpg", width=320, height=240, distances=(0.5, 0.75), samples=(3, 0), box=(1, 2, 3, 4)
+    )
+    known = replace(inspected(1, FAIL).regions[0], area_mm2=3.25)
+    with database.writing() as connection:
+        record(connection, [inspected(0, FAIL), inspected(1, FAIL, golden=beside, regions=(known,))])
+    with database.reading() as connection:
+        golden = connection.execute(select(inspections.c.seq, inspections.c.golden).order_by(inspections.c.seq)).all()
+        areas = connection.execute(select(regions.c.area_mm2).order_by(regions.c.seq)).scalars().all()
+    assert [compared_of(row.golden) for row in golden] == [None, beside]
+    assert areas == [None, 3.25]
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(sorted(Compared.__slots__)), inner),
+    max_leaves=12,
+)
+
+
+@given(JUNK)
+def test_what_nobody_can_show_is_none_at_all(document: object) -> None:
+    found = compared_of(document)
+    assert found is None or (found.picture and len(found.distances) == len(found.samples) > 0)
+
+
+@given(
+    st.builds(
+        Compared, picture=st.text(min_size=1, max_size=9), width=st.integers(1, 999), height=st.integers(1, 999),
+        distances=st.tuples(st.floats(0, 9), st.floats(0, 9)), samples=st.tuples(st.integers(0, 119), st.just(7)),
+        box=st.none() | st.tuples(*[st.floats(-9, 999)] * 4),
+    )
+)  # fmt: skip
+def test_each_that_a_worker_writes_can_be_shown(told: Compared) -> None:
+    assert compared_of(json.loads(json.dumps(told.document()))) == told
 
 
 def test_a_redelivery_changes_nothing(database: Database) -> None:

@@ -52,6 +52,21 @@ def test_a_registered_model_is_kept_as_it_was_trained_and_judges_nothing(databas
     assert row.metrics == {"image_auroc": 0.99, "pixel_auroc": None}
 
 
+def test_a_card_stands_beside_its_model_and_stays_as_it_was_made(database: Database) -> None:
+    card = {"edition": 1, "sections": [], "curves": [{"losses": [0.5]}]}
+    with database.writing() as connection:
+        with_card, without = register(connection, card=card), register(connection)
+        assert (with_card.card, without.card) == (card, None)
+        assert models.add_card(connection, without.id, {"edition": 1}, who="quality", now=NOON).card == {"edition": 1}
+        actions = connection.scalars(select(audit_log.c.action)).all()
+        assert actions == ["model.register", "model.register", "model.card"]
+    for row in (with_card, without):
+        with pytest.raises(NotAllowed, match="has its card already"), database.writing() as connection:
+            models.add_card(connection, row.id, {}, who="quality", now=NOON)
+    with pytest.raises(NotAllowed, match="there is no model 99"), database.writing() as connection:
+        models.add_card(connection, 99, {}, who="quality", now=NOON)
+
+
 def test_versions_count_by_product_and_day_as_numbers(database: Database) -> None:
     with database.writing() as connection:
         assert [register(connection).version for _ in range(11)][-3:] == [

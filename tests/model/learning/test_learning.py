@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.curves import curves_from
 from model.datasets import DatasetEmpty
 from model.evaluation import Evaluation, evaluate, mask_on_input
 from model.fixture import Fixture
 from model.golden import read_golden
 from model.learning import LearnOptions, Learnt, learn
+from model.model_file import load
 from model.pace import Budget
 from model.predictor import Predictor
 from model.split import LearningImpossible, split_golden
@@ -42,7 +44,22 @@ def test_a_folder_becomes_a_calibrated_model_file(learnt: tuple[Learnt, Seen]) -
     assert result.counts == {"train": 16, "calibration": 8}
     assert predictor.manifest.training["iterations"] == {"teacher": 10, "student": 14}
     assert predictor.manifest.training["seed"] == 0
+    shown, memory = load(result.path).pictures(), predictor.manifest.memory
+    assert memory is not None
+    assert shown is not None
+    assert len(shown) == memory.parts == 16
     assert not result.path.with_name(result.path.name + ".checkpoint").exists()
+
+
+def test_the_file_keeps_how_the_losses_fell_and_how_far_the_runtime_is(learnt: tuple[Learnt, Seen]) -> None:
+    manifest = learnt[0].manifest
+    curves = curves_from(manifest.training["curves"])
+    assert [(curve.stage, curve.network, curve.iterations[-1]) for curve in curves] == [
+        ("teacher", "teacher", 10), ("student", "student", 14),
+    ]  # fmt: skip
+    assert manifest.parity is not None
+    assert manifest.parity.pictures == 0  # PyTorch in float32 itself
+    assert manifest.parity.spread > 0
 
 
 def test_the_phases_are_told_in_order(learnt: tuple[Learnt, Seen]) -> None:

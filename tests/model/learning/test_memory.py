@@ -1,6 +1,7 @@
 """The golden memory: exact search, a fixed scale before calibration, a model file that keeps it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from model import remembering
 from model.architecture import Architecture
 from model.backbones import build_encoder
 from model.errors import ModelFileInvalid
@@ -16,12 +18,15 @@ from model.fixture import Fixture
 from model.fusion import SHARES, Second, Units
 from model.golden_features import PROJECTED, GoldenFeatures
 from model.manifest import Manifest
-from model.memory import FEWEST, FOLDS, MOST_PARTS, REACH, GoldenMemory, MemoryMaps
+from model.memory import FEWEST, FOLDS, MOST_PARTS, REACH, GoldenMemory, MemoryMaps, Search
 from model.model_file import load, save, tensors_of
 from model.networks import Networks, assemble
+from model.openvino_graph import offers
+from model.openvino_search import OpenVinoSearch
 from model.predictor import Predictor
-from model.remembering import record_of, remember
+from model.remembering import most_parts, pictures_of, record_of, remember
 from model.runtimes import Runtime, RuntimeChoice, open_runtime
+from model.scorer import Scorer
 
 SIDE = 64
 
@@ -43,17 +48,110 @@ def by_hand(memory: GoldenMemory, asked: NDArray[np.float32]) -> NDArray[np.floa
     return found
 
 
+def searched(memory: GoldenMemory, name: str) -> Search:
+    """A memory's search as a runtime has it: the contract that all of them keep."""
+    return memory.distances if name == "torch" else OpenVinoSearch(memory, RuntimeChoice("openvino", threads=2))
+
+
+every_search = pytest.mark.parametrize("name", ["torch", "openvino"])
+
+
+@every_search
 @given(st.integers(3, 7), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
-def test_the_search_finds_the_nearest_golden_cell(parts: int, asked: int, rows: int, columns: int, seed: int) -> None:
+def test_the_search_finds_the_nearest_golden_cell(
+    name: str, parts: int, asked: int, rows: int, columns: int, seed: int
+) -> None:
     memory = GoldenMemory.of(features(parts, 8, rows, columns, seed=seed))
     given = features(asked, 8, rows, columns, seed=seed + 1)
-    assert memory.distances(given) == pytest.approx(by_hand(memory, given), abs=2e-3)
+    assert searched(memory, name)(given) == pytest.approx(by_hand(memory, given), abs=2e-3)
 
 
-def test_a_single_featureless_part_still_gives_numbers() -> None:
+@every_search
+@pytest.mark.parametrize("cell", [(0, 0), (0, 5), (3, 0), (3, 5), (0, 2), (2, 0), (1, 3)])
+def test_a_cell_finds_its_like_one_cell_on_but_never_beyond_the_edge(name: str, cell: tuple[int, int]) -> None:
+    golden = features(3, 8, 4, 6)
+    search = searched(GoldenMemory.of(golden), name)
+    y, x = cell
+    for down, right in np.ndindex(4, 6):
+        moved = golden[:1].copy()
+        moved[0, :, y, x] = golden[0, :, down, right]
+        near = max(abs(down - y), abs(right - x)) <= REACH
+        assert (search(moved)[0, y, x] < 0.05) == near, (down, right)  # half precision of the bank
+
+
+@every_search
+@pytest.mark.parametrize("count", range(1, 10))
+def test_a_part_is_searched_alike_in_any_company(name: str, count: int) -> None:
+    memory, _ = GoldenMemory.learnt(features(FEWEST))
+    search, given = searched(memory, name), features(count, seed=1)
+    together = search(given)
+    assert together.shape == (count, 4, 5)
+    assert together.dtype == np.float32
+    alone = np.concatenate([search(part[None]) for part in given])
+    assert together == pytest.approx(alone, abs=1e-5)
+    assert together == pytest.approx(memory.distances(given), abs=1e-5)
+
+
+@every_search
+@pytest.mark.parametrize("worst", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("cell", [(0, 0), (1, 2), (3, 4)])
+def test_a_feature_that_is_no_number_is_never_a_short_distance(name: str, worst: float, cell: tuple[int, int]) -> None:
+    search = searched(GoldenMemory.of(features(4)), name)
+    asked = features(6, seed=1)
+    sound = search(asked)
+    asked[2, 3, cell[0], cell[1]] = worst
+    found = search(asked)
+    assert np.isnan(found[2, cell[0], cell[1]])
+    found[2, cell[0], cell[1]] = sound[2, cell[0], cell[1]]
+    assert found == pytest.approx(sound, abs=1e-5)  # no other cell, and no other part, is touched
+
+
+@every_search
+def test_an_answer_is_kept_when_the_search_goes_on(name: str) -> None:
+    search = searched(GoldenMemory.of(features(4)), name)
+    first = search(features(2, seed=1))
+    before = first.copy()
+    search(features(2, seed=2))
+    assert np.array_equal(first, before)
+
+
+@every_search
+def test_a_single_featureless_part_still_gives_numbers(name: str) -> None:
     memory = GoldenMemory.of(np.full((1, 8, 1, 1), 3, np.float32))
-    assert np.isfinite(memory.distances(features(2, 8, 1, 1))).all()
+    assert np.isfinite(searched(memory, name)(features(2, 8, 1, 1))).all()
+
+
+@pytest.mark.parametrize("threads", [None, 1, 2])
+def test_the_search_is_the_same_on_any_number_of_threads(threads: int | None) -> None:
+    memory, _ = GoldenMemory.learnt(features(12, 16, 8, 8))
+    given = features(3, 16, 8, 8, seed=1)
+    found = OpenVinoSearch(memory, RuntimeChoice("openvino", threads=threads))(given)
+    assert found == pytest.approx(memory.distances(given), abs=1e-5)
+
+
+def test_the_search_stays_in_full_precision_beside_a_network_in_half() -> None:
+    if not offers("bf16"):
+        pytest.skip("this CPU has no bfloat16 arithmetic")
+    memory, given = GoldenMemory.of(features(5, 64)), features(2, 64, seed=1)
+    found = OpenVinoSearch(memory, RuntimeChoice("openvino", "bf16"))(given)
+    assert found == pytest.approx(memory.distances(given), abs=1e-5)
+
+
+def test_features_of_another_form_are_refused() -> None:
+    search = searched(GoldenMemory.of(features(4)), "openvino")
+    double: NDArray[Any] = features(1).astype(np.float64)
+    for wrong in (features(1, 9), features(1, rows=5), double):
+        with pytest.raises(ValueError, match="do not fit"):
+            search(wrong)
+
+
+@every_search
+def test_a_memory_that_holds_no_number_is_not_searched(networks: Networks, name: str) -> None:
+    spoilt = features(4, 176, SIDE // 8, SIDE // 8)
+    spoilt[1, 2, 3, 4] = np.inf
+    with pytest.raises(ValueError, match="finite"):
+        runtime_of(networks, name).search(GoldenMemory.of(spoilt))
 
 
 def test_a_remembered_part_is_at_home_and_a_changed_place_is_not() -> None:
@@ -199,6 +297,33 @@ def test_both_runtimes_give_the_same_features_and_distances(networks: Networks) 
         assert one == pytest.approx(other, abs=1e-3)
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_both_runtimes_give_the_same_scores_and_maps_beside_how_far_good_parts_spread(
+    networks: Networks, count: int
+) -> None:
+    second = remember(runtime_of(networks, "openvino"), pictures(16), "both")
+    assert second is not None
+    ours, reference = (Scorer(runtime_of(networks, name), second=second) for name in ("openvino", "torch"))
+    spread = float(np.std(reference(pictures(16, seed=3)).scores))
+    asked = pictures(count, seed=9)
+    assert np.abs(ours(asked).maps - reference(asked).maps).max() <= 1e-3 * spread
+    assert np.abs(ours(asked).scores - reference(asked).scores).max() <= 1e-3 * spread
+
+
+def test_a_part_whose_features_are_no_numbers_has_no_score_on_either_runtime(networks: Networks) -> None:
+    second = remember(runtime_of(networks, "openvino"), pictures(4), "both")
+    assert second is not None
+    for name in ("torch", "openvino"):
+        runtime = runtime_of(networks, name)
+        seen = runtime.look(pictures(2))
+        assert seen.features is not None
+        seen.features[1, 5, 2, 2] = np.nan
+        scored = Scorer(runtime, second=second).conclude(seen)
+        assert np.isfinite(scored.scores[0])
+        assert np.isnan(scored.scores[1])
+        assert np.isnan(scored.maps[1]).all()
+
+
 def test_without_a_memory_there_are_no_features(networks: Networks) -> None:
     choice = RuntimeChoice("torch", "f32", 1)
     runtime = open_runtime(networks.teacher, networks.student, size=(SIDE, SIDE), choice=choice)
@@ -209,6 +334,21 @@ def test_no_more_parts_are_remembered_than_can_be_searched(networks: Networks) -
     second = remember(runtime_of(networks, "torch"), pictures(MOST_PARTS + 2), "both")
     assert second is not None
     assert second.memory.bank.shape[1] == MOST_PARTS
+
+
+def test_parts_of_many_cells_are_fewer_so_that_the_bank_stays_bounded(
+    networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert most_parts(32 * 32 * 176) == MOST_PARTS
+    assert most_parts(128 * 128 * 176) == 11  # at 1024² pixels
+    assert most_parts(10**9) == remembering.FEWEST_PARTS
+    monkeypatch.setattr(remembering, "MOST_BYTES", 2 * 10 * 176 * (SIDE // 8) ** 2)
+    second = remember(runtime_of(networks, "torch"), pictures(30), "both")
+    assert second is not None
+    assert second.memory.bank.shape[1] == 10
+    shown = pictures_of(second, pictures(30))
+    assert shown is not None
+    assert len(shown) == 10
 
 
 def test_the_student_alone_needs_no_memory(networks: Networks) -> None:
@@ -257,6 +397,17 @@ def test_a_model_file_that_lost_its_memory_is_refused(networks: Networks, tmp_pa
     with pytest.raises(ModelFileInvalid, match="golden memory"):
         Predictor.load(path, runtime="torch", threads=1)
     assert load(path).manifest.memory is not None
+
+
+def test_a_memory_comes_back_from_a_model_file_as_it_was() -> None:
+    memory, _ = GoldenMemory.learnt(features(9))
+    tensors = memory.tensors()
+    assert all(tensor.is_contiguous() for tensor in tensors.values())  # as a model file demands
+    back = GoldenMemory.from_tensors(tensors, (4, 5))
+    assert torch.equal(back.bank, memory.bank)
+    for one in (memory, back):
+        assert one.bank.mT.is_contiguous()  # as a search reads it, without a copy
+    assert np.array_equal(back.distances(features(3, seed=1)), memory.distances(features(3, seed=1)))
 
 
 def test_a_memory_of_other_cells_is_refused() -> None:

@@ -9,6 +9,7 @@ from model.architecture import Architecture
 from model.errors import ModelFileInvalid
 from model.fixture import Fixture, FixtureMismatch
 from model.manifest import CalibrationRecord, Manifest, ModelLimits
+from model.memory import GoldenMemory, Search
 from model.model_file import save, sha256_of, tensors_of
 from model.networks import Networks
 from model.predictor import Predictor, valid_pixels
@@ -95,6 +96,9 @@ class SpoiltRuntime:
 
     def look(self, images: NDArray[np.uint8]) -> Seen:
         return Seen(self.distances(images))
+
+    def search(self, memory: GoldenMemory) -> Search:
+        return memory.distances
 
 
 def test_an_answer_that_is_no_number_is_never_a_low_score() -> None:
