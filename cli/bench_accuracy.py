@@ -78,7 +78,8 @@ def _held_out(golden: Golden, extra: Golden | None, manifest: Manifest) -> tuple
     seed, rates = training.get("seed"), training.get("calibration")
     enough = len(golden.paths) >= FEWEST and len(set(golden.groups)) > 1
     if enough and manifest.data and isinstance(seed, int) and isinstance(rates, Mapping):
-        split = split_golden(golden, extra, fail_rate=float(rates["fail_rate"]), seed=seed)
+        weighs = training.get("witness") == "both"
+        split = split_golden(golden, extra, fail_rate=float(rates["fail_rate"]), seed=seed, weighs=weighs)
         if (split.digest, split.counts) == (manifest.data.digest, manifest.data.counts):
             said = f"the {len(split.calibration)} good pictures of its own calibration, which it has not learnt from"
             return golden.pictures[split.train], split.calibration, split.groups, said

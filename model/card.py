@@ -133,7 +133,7 @@ def _training(values: Mapping[str, object], curves: Sequence[Curve]) -> tuple[Ro
         ("iterations", _by_name(values.get("iterations"), "{:,.0f}")),
         ("batch", _text(values, "batch")),
         ("begun from", _begun(values)),
-        ("turned", _turned(values.get("views"))),
+        ("turned", _why(values.get("views"))),
         ("last losses", _by_name(values.get("losses"), "{:.4g}")),
         ("training time", _in(values, "train_seconds", "{:,.1f} s")),
         *((_curve_name(curve), _curve_told(curve)) for curve in curves),
@@ -151,8 +151,8 @@ def _begun(values: Mapping[str, object]) -> str | None:
     return f"the model {_text(values, 'warm_start')}" if values["warm_start"] else "the ImageNet weights"
 
 
-def _turned(values: object) -> str | None:
-    """In which ways training pictures were turned over, and why."""
+def _why(values: object) -> str | None:
+    """The reason that is given beside a choice."""
     return _text(values, "why") if isinstance(values, Mapping) else None
 
 
@@ -226,6 +226,7 @@ def _memory(manifest: Manifest) -> tuple[Row, ...]:
         ("parts", str(memory.parts)),
         ("cells", f"{memory.columns} × {memory.rows}"),
         ("share of the map", f"{memory.share:.0%}"),
+        ("why", _why(manifest.training.get("weighed"))),
     )
 
 

@@ -1,7 +1,8 @@
 """Two witnesses, one map: the student's and the golden memory's, each in units of good parts (rd-e.md, section 13).
 
-The units come from good parts that trained the student but are not in the memory, never from the parts that set the
-limits: the score is a fixed function before calibration begins, as conformal limits demand.
+The units come from good parts that neither witness knows where some can be spared (model/weighing.py), else from those
+that trained them, each held against the memory of the others; never from the parts that set the limits: the score is a
+fixed function before calibration begins, as conformal limits demand.
 """
 
 from dataclasses import dataclass

@@ -13,9 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from model.calibration import Calibration, calibrate, one_per_group
@@ -45,6 +43,7 @@ from model.steps import Halves
 from model.threads import ThreadChooser
 from model.training import Tick, TrainingCancelled, TrainingPlan, TrainingReport, train
 from model.warm_start import TRAINED_ON, Start, open_start
+from model.weighing import LOOKS, weigh
 
 COMPILE_SECONDS = 6.0  # of the time budget kept for opening the runtime and writing the file
 SCORE_SECONDS = 0.03  # and for each calibration picture at 256² pixels
@@ -100,11 +99,13 @@ def learn(
     start = open_start(options.warm_start, options.architecture)
     networks = build_networks(options.architecture, weights=options.weights, seed=options.seed)
     golden, extra = job.read(pictures, held_out, networks.expert)
-    split, start = start.split(golden, extra, fail_rate=options.fail_rate, seed=options.seed)
+    split, start = start.split(
+        golden, extra, fail_rate=options.fail_rate, seed=options.seed, weighs=options.witness == "both"
+    )
     draft = draft_of(golden, split, options)
     start.put_into(networks)
     report, lessons = job.train(networks, golden, split, start)
-    scorer, second = job.witnesses(networks, draft, golden.pictures[split.train])
+    scorer, second = job.witnesses(networks, draft, golden, split)
     calibration = job.calibrate(scorer, split)
     told = {
         "memory": record_of(second) if second else None,
@@ -145,6 +146,7 @@ class _Job:
         self.options = options
         self.checkpoint = destination.with_name(destination.name + ".checkpoint")
         self.fixtures: dict[str, Any] = {}
+        self.weighed: dict[str, Any] = {}
         self._progress = progress
         self._cancelled = cancelled
         self._begun = time.monotonic()
@@ -232,6 +234,7 @@ class _Job:
     def training(self, report: TrainingReport, start: Start, calibration: Calibration) -> dict[str, Any]:
         """What the manifest tells of training, but for the lessons."""
         told = self.options.to_dict() | {"warm_start": start.sha256, "fixtures": self.fixtures}
+        told |= {"weighed": self.weighed} if self.weighed else {}
         told |= {"iterations": report.iterations, "losses": asdict(report.losses), "train_seconds": report.seconds}
         return told | {
             "calibration": _without_scores(calibration),
@@ -239,7 +242,7 @@ class _Job:
         }
 
     def witnesses(
-        self, networks: Networks, draft: Manifest, pictures: NDArray[np.uint8]
+        self, networks: Networks, draft: Manifest, golden: Golden, split: Split
     ) -> tuple[Scorer, Second | None]:
         """The networks on the runtime that will inspect, with a memory of some of the training pictures beside them."""
         options = self.options
@@ -252,11 +255,22 @@ class _Job:
             memory=options.witness != "student",
         )
 
-        def remembered(done: int, total: int) -> None:
-            self._progress("memory", done, total, {})
+        def after(phase: str) -> Callable[[int, int], None]:
+            return lambda done, total: self._progress(phase, done, total, {})
 
-        second = remember(runtime, pictures, options.witness, seed=options.seed, after_picture=remembered)
-        return Scorer(runtime, valid=valid_pixels(draft), second=second), second
+        pictures, valid = golden.pictures[split.train], valid_pixels(draft)
+        second = remember(runtime, pictures, options.witness, seed=options.seed, after_picture=after("memory"))
+        if second is not None:
+            second, weighed = weigh(
+                runtime,
+                second,
+                golden.pictures[split.weighing],
+                valid=valid,
+                seed=options.seed,
+                after_picture=after("weighing"),
+            )
+            self.weighed = weighed.to_dict()
+        return Scorer(runtime, valid=valid, second=second), second
 
     def calibrate(self, scorer: Scorer, split: Split) -> Calibration:
         """Scores of the held-out parts, and the limits they prove."""
@@ -302,9 +316,8 @@ class _Job:
         if seconds is None:
             return self.options.budget
         area = (self.options.size / 256) ** 2
-        reserve = min(
-            COMPILE_SECONDS + SCORE_SECONDS * area * (len(split.calibration) + MOST_PARTS), MOST_RESERVED * seconds
-        )
+        looked_at = len(split.calibration) + MOST_PARTS + LOOKS * len(split.weighing)
+        reserve = min(COMPILE_SECONDS + SCORE_SECONDS * area * looked_at, MOST_RESERVED * seconds)
         if self.options.capability:
             reserve += MOST_TRYING * seconds
         return Budget(seconds=max(seconds - self.spent - reserve, 0.1 * seconds))

@@ -1,5 +1,6 @@
 """
-Which good parts train and which calibrate: disjoint by group, because pictures of one part are not independent.
+Which good parts train, which weigh the witnesses and which calibrate: disjoint by group, because pictures of one part
+are not independent.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ from model.calibration import FAIL_RATE, hold_out_count
 from model.golden import Golden
 
 FEWEST = 4
+FEWEST_WEIGHED = 80  # good parts; of fewer, none is spared for weighing
+SHARE_WEIGHED, MOST_WEIGHED = 0.12, 24  # of the parts
 DIGITS = 16  # of a digest are enough to know a picture again among millions
 
 
@@ -25,11 +28,12 @@ class LearningImpossible(ValueError):
 class Split:
     """Which golden pictures train and which calibrate.
 
-    train: indices. calibration: (N, H, W, 3) uint8 with one group name and one file each. digest: SHA-256 over all of
-    them.
+    train: indices; weighing: those kept from training to weigh the witnesses (model/weighing.py). calibration: (N, H,
+    W, 3) uint8 with one group name and one file each. digest: SHA-256 over all of them.
     """
 
     train: NDArray[np.intp]
+    weighing: NDArray[np.intp]
     calibration: NDArray[np.uint8]
     groups: tuple[str, ...]
     paths: tuple[Path, ...]
@@ -38,7 +42,8 @@ class Split:
     @property
     def counts(self) -> dict[str, int]:
         """Pictures by role."""
-        return {"train": len(self.train), "calibration": len(self.calibration)}
+        kept = {"weighing": len(self.weighing)} if len(self.weighing) else {}
+        return {"train": len(self.train)} | kept | {"calibration": len(self.calibration)}
 
 
 def short(digest: str) -> str:
@@ -53,12 +58,13 @@ def split_golden(
     fail_rate: float = FAIL_RATE,
     seed: int = 0,
     trained: AbstractSet[str] = frozenset(),
+    weighs: bool = True,
 ) -> Split:
     """Hold pictures out for calibration, whole groups at a time; if there are `extra` ones, those calibrate instead.
 
     fail_rate: what the calibration is to prove, see hold_out_count. trained: short digests of pictures that an earlier
-    model has learnt from and this one goes on from; they never calibrate. Raises LearningImpossible when there are too
-    few.
+    model has learnt from and this one goes on from; they neither calibrate nor weigh. weighs: whether parts are kept
+    for weighing, where there are enough. Raises LearningImpossible when there are too few.
     """
     count = len(golden.paths)
     names = list(dict.fromkeys(golden.groups))
@@ -69,6 +75,10 @@ def split_golden(
             + ("; pictures that show the same shot count as one part" if len(names) < count else "")
         )
     digest = hashlib.sha256("".join(sorted(golden.digests + (extra.digests if extra else ()))).encode()).hexdigest()
+    learnt = {group for digest, group in zip(golden.digests, golden.groups, strict=True) if short(digest) in trained}
+    free = [name for name in names if name not in learnt]
+    order = [free[place] for place in np.random.default_rng((seed, len(names))).permutation(len(free))]
+    spared = weighing_count(len(names)) if weighs else 0
     if extra is not None:
         known = set(golden.digests)
         fresh = [
@@ -81,19 +91,28 @@ def split_golden(
             )
         groups = tuple(extra.groups[number] for number in fresh)
         paths = tuple(extra.paths[number] for number in fresh)
-        return Split(np.arange(count), extra.pictures[fresh], groups, paths, digest)
-    learnt = {group for digest, group in zip(golden.digests, golden.groups, strict=True) if short(digest) in trained}
-    free = [name for name in names if name not in learnt]
+        train, weighing = _without(golden, set(order[:spared]))
+        return Split(train, weighing, extra.pictures[fresh], groups, paths, digest)
     wanted = hold_out_count(len(names), fail_rate)
     if 2 * len(free) < wanted:
         raise LearningImpossible(
             f"only {len(free)} of {len(names)} good parts are unknown to the earlier model, and {wanted} are wanted "
             "for calibration: add pictures of new good parts, or begin without it"
         )
-    order = np.random.default_rng((seed, len(names))).permutation(len(free))
-    held = {free[place] for place in order[:wanted]}
-    outside = [number for number, group in enumerate(golden.groups) if group in held]
-    inside = np.array([number for number, group in enumerate(golden.groups) if group not in held], dtype=np.intp)
+    held, kept = set(order[:wanted]), set(order[wanted : wanted + spared])
+    _, outside = _without(golden, held)
+    train, weighing = (np.setdiff1d(chosen, outside) for chosen in _without(golden, kept))
     groups = tuple(golden.groups[number] for number in outside)
     paths = tuple(golden.paths[number] for number in outside)
-    return Split(inside, golden.pictures[outside], groups, paths, digest)
+    return Split(train, weighing, golden.pictures[outside], groups, paths, digest)
+
+
+def weighing_count(parts: int) -> int:
+    """How many of so many good parts are kept from training to weigh the witnesses."""
+    return 0 if parts < FEWEST_WEIGHED else min(MOST_WEIGHED, round(SHARE_WEIGHED * parts))
+
+
+def _without(golden: Golden, names: AbstractSet[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The pictures of all other groups, and those of these."""
+    among = np.array([group in names for group in golden.groups])
+    return np.flatnonzero(~among), np.flatnonzero(among)

@@ -71,18 +71,21 @@ class Start:
             networks.teacher.load_state_dict(self.teacher.state_dict())
         networks.student.load_state_dict(self.student.state_dict())
 
-    def split(self, golden: Golden, extra: Golden | None, *, fail_rate: float, seed: int = 0) -> tuple[Split, "Start"]:
+    def split(
+        self, golden: Golden, extra: Golden | None, *, fail_rate: float, seed: int = 0, weighs: bool = True
+    ) -> tuple[Split, "Start"]:
         """Which pictures train and which calibrate, none of them known to the earlier model; and what start that is.
 
         See split_golden. Raises LearningImpossible.
         """
         try:
             trained = self._unseen(golden, extra)
-            return split_golden(golden, extra, fail_rate=fail_rate, seed=seed, trained=trained), self
+            return split_golden(golden, extra, fail_rate=fail_rate, seed=seed, trained=trained, weighs=weighs), self
         except LearningImpossible as problem:
             if self.asked is None or self.asked.required or self.teacher is None:
                 raise
-            return split_golden(golden, extra, fail_rate=fail_rate, seed=seed), _fresh(self.asked, problem)
+            fresh = split_golden(golden, extra, fail_rate=fail_rate, seed=seed, weighs=weighs)
+            return fresh, _fresh(self.asked, problem)
 
     def trained_on(self, golden: Golden, split: Split) -> Tensor:
         """For the model file: what the earlier models and this one have learnt from, (N,) int64, a picture each."""

@@ -153,8 +153,8 @@ def _golden(digests: list[str]) -> Golden:
     return Golden(Fixture("none", None, 64, 64), paths, pictures, tuple(digests), tuple(digests), ())
 
 
-@given(st.integers(4, 60), st.data())
-def test_what_was_learnt_from_never_calibrates(count: int, data: st.DataObject) -> None:
+@given(st.integers(4, 150), st.data())
+def test_what_was_learnt_from_never_calibrates_nor_weighs(count: int, data: st.DataObject) -> None:
     digests = [f"{number:016x}" for number in range(count)]
     trained = frozenset(data.draw(st.sets(st.sampled_from(digests), max_size=count)))
     try:
@@ -162,8 +162,11 @@ def test_what_was_learnt_from_never_calibrates(count: int, data: st.DataObject) 
     except LearningImpossible:
         assert len(trained) > count / 2
         return
+    train, weighing = ({digests[number] for number in chosen} for chosen in (split.train, split.weighing))
     assert trained.isdisjoint(split.groups)
-    assert {*split.groups, *(digests[number] for number in split.train)} == set(digests)
+    assert trained.isdisjoint(weighing)
+    assert train | weighing | set(split.groups) == set(digests)
+    assert len(train) + len(weighing) + len(split.groups) == count
 
 
 @given(st.sets(st.integers(0, 2**64 - 1), max_size=30))
