@@ -4,6 +4,8 @@ are not independent.
 """
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from model.golden import Golden
 
 FEWEST = 4
 FEWEST_WEIGHED = 80  # good parts; of fewer, none is spared for weighing
-SHARE_WEIGHED, MOST_WEIGHED = 0.12, 24  # of the parts
+SHARE_WEIGHED, MOST_WEIGHED = 0.12, 24  # of the parts; as many pictures are kept, for each is looked at six times
 DIGITS = 16  # of a digest are enough to know a picture again among millions
 
 
@@ -91,7 +93,7 @@ def split_golden(
             )
         groups = tuple(extra.groups[number] for number in fresh)
         paths = tuple(extra.paths[number] for number in fresh)
-        train, weighing = _without(golden, set(order[:spared]))
+        train, weighing = _without(golden, _enough(golden, order, spared))
         return Split(train, weighing, extra.pictures[fresh], groups, paths, digest)
     wanted = hold_out_count(len(names), fail_rate)
     if 2 * len(free) < wanted:
@@ -99,7 +101,7 @@ def split_golden(
             f"only {len(free)} of {len(names)} good parts are unknown to the earlier model, and {wanted} are wanted "
             "for calibration: add pictures of new good parts, or begin without it"
         )
-    held, kept = set(order[:wanted]), set(order[wanted : wanted + spared])
+    held, kept = set(order[:wanted]), _enough(golden, order[wanted:], spared)
     _, outside = _without(golden, held)
     train, weighing = (np.setdiff1d(chosen, outside) for chosen in _without(golden, kept))
     groups = tuple(golden.groups[number] for number in outside)
@@ -108,8 +110,15 @@ def split_golden(
 
 
 def weighing_count(parts: int) -> int:
-    """How many of so many good parts are kept from training to weigh the witnesses."""
+    """How many pictures of so many good parts are kept from training to weigh the witnesses."""
     return 0 if parts < FEWEST_WEIGHED else min(MOST_WEIGHED, round(SHARE_WEIGHED * parts))
+
+
+def _enough(golden: Golden, names: Sequence[str], pictures: int) -> set[str]:
+    """The first of some groups, that together have so many pictures."""
+    counts = Counter(golden.groups)
+    before = np.cumsum([0] + [counts[name] for name in names])
+    return {name for name, held in zip(names, before, strict=False) if held < pictures}
 
 
 def _without(golden: Golden, names: AbstractSet[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -90,11 +90,11 @@ def weigh(
     return replace(settled, share=weighed.share), weighed
 
 
-def chosen(merits: Mapping[float, float], parts: int) -> Weighed:
+def chosen(merits: Mapping[float, float], pictures: int) -> Weighed:
     """The usual share, unless the best one of `merits` shows WORTH more; of equals the one nearest to the usual."""
     usual = SHARES["both"]
     best = min(merits, key=lambda share: (-merits[share], abs(share - usual)))
-    told = f"{merits[best]:.3f} against {merits[usual]:.3f} on {parts} good parts with made-up flaws"
+    told = f"{merits[best]:.3f} against {merits[usual]:.3f} on {pictures} good pictures with made-up flaws"
     if merits[best] > merits[usual] + WORTH:
         return Weighed(best, f"flaws stand out more clearly: {told}", merits)
     return Weighed(usual, f"the usual share: no other does more ({told})", merits)

@@ -179,6 +179,14 @@ def test_parts_are_kept_only_where_they_are_weighed() -> None:
     assert split_golden(golden, extra).counts == {"train": 88, "weighing": 12, "calibration": 30}
 
 
+def test_parts_that_were_photographed_often_are_fewer() -> None:
+    golden = _golden([f"{number:016x}" for number in range(400)])
+    golden = replace(golden, groups=tuple(str(number // 4) for number in range(400)))
+    split = split_golden(golden)
+    assert split.counts == {"train": 308, "weighing": 12, "calibration": 80}
+    assert len({golden.groups[number] for number in split.weighing.tolist()}) == 3
+
+
 def test_a_model_of_many_parts_says_how_its_witnesses_were_weighed(tmp_path: Path) -> None:
     for number in range(FEWEST_WEIGHED):
         write(tmp_path / f"good/{number:03}.png", part(number))
