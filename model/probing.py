@@ -7,28 +7,23 @@ each fixture sees the same flaws as large or as small as it would see real ones.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from model.expert_features import ExpertFeatures
 from model.fixture import Fixture, FixtureMismatch
 from model.flaws import FLAW_KINDS, Flaw, mar
-from model.golden_features import GoldenFeatures
-from model.inspection_network import Tapped, linear_channels
 from model.locating import PartFinder
 from model.memory import CALM, GoldenMemory
 from model.metrics import auroc
-from model.normalisation import IMAGENET
 from model.placement import Box, Placement
 
 MOST_REMEMBERED, MOST_WATCHED = 40, 16  # pictures in a round
 MOST_PICTURES = MOST_REMEMBERED + MOST_WATCHED
 GRADES = ((0.02, 60.0), (0.04, 30.0), (0.04, 90.0), (0.08, 20.0), (0.08, 60.0))  # size of the part's side, grey levels
-CHUNK = 8
 SMOOTH = 0.75  # cells
 
 Picture = NDArray[np.uint8]
@@ -49,8 +44,7 @@ class Probe:
         self._flawed = {
             number: _flawed(pictures[number], finder, number, seed) for watched in self._rounds for number in watched
         }
-        self._expert = expert
-        self._features = GoldenFeatures(linear_channels(expert))
+        self._seen = ExpertFeatures(expert)
 
     def __call__(self, fixture: Fixture) -> float | None:
         """The chance that a flaw, where it is, stands out more than anything on a good part; None if one is refused.
@@ -96,17 +90,6 @@ class Probe:
         picture = self._pictures[number].copy()
         picture[y : y + height, x : x + width] = flaw.pixels
         return picture
-
-    @torch.inference_mode()
-    def _seen(self, laid: Sequence[Picture]) -> NDArray[np.float32]:
-        """The golden features of pictures in the fixture, (N, C, h, w)."""
-        expert = cast("Tapped", self._expert)
-        parts = []
-        for start in range(0, len(laid), CHUNK):
-            given = IMAGENET(torch.from_numpy(np.stack(laid[start : start + CHUNK])))
-            _, linear = expert.tap(given.contiguous(memory_format=torch.channels_last))
-            parts.append(self._features(linear).numpy())
-        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)

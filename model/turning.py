@@ -10,21 +10,18 @@ way round; at least 1.0 for what looks otherwise when turned, even by light that
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.random import default_rng
 from numpy.typing import NDArray
 from torch import nn
 
+from model.expert_features import ExpertFeatures
 from model.fixture import Fixture
-from model.golden_features import GoldenFeatures
-from model.inspection_network import Tapped, linear_channels
 from model.memory import CALM, GoldenMemory
-from model.normalisation import IMAGENET
-from model.views import MOST_VIEWS, Turn, Turns
+from model.views import MOST_VIEWS, Turn, Turns, turned
 
 FEWEST = 10  # parts; of fewer, chance makes as much
 MOST_ASKED = 16  # parts that are looked at
@@ -32,7 +29,6 @@ LARGEST = 384  # px of the longer side at which they are looked at
 FOLDS = 4
 MOST_EFFECT = 0.6  # strays of good parts by which turned ones may lie farther from them at the worst place
 SMOOTH = 1.0  # cells
-CHUNK = 8
 MIRRORED: Turn = (0, True)
 UPSIDE_DOWN: Turn = (2, True)  # top and bottom change places
 QUARTER: Turn = (1, False)
@@ -73,8 +69,8 @@ def turns_allowed(
         return Turning("none", f"{len(firsts)} parts are too few to tell")
     chosen = default_rng((seed, len(firsts))).permutation(len(firsts))[:MOST_ASKED]
     asked = _small(pictures[np.array(firsts)[chosen]])
-    features = _Features(expert)
-    plain = features(asked)
+    features = ExpertFeatures(expert)
+    plain = features(list(asked))
     effects = {MIRRORED: _effect(plain, features(_turned(asked, MIRRORED)))}
     if effects[MIRRORED] <= MOST_EFFECT:
         effects[UPSIDE_DOWN] = _effect(plain, features(_turned(asked, UPSIDE_DOWN)))
@@ -104,26 +100,6 @@ def _smoothed(cells: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([cv2.GaussianBlur(one, (0, 0), SMOOTH, borderType=cv2.BORDER_REPLICATE) for one in cells])
 
 
-class _Features:
-    """The golden features of pictures by a frozen expert."""
-
-    def __init__(self, expert: nn.Module) -> None:
-        self._expert = cast("Tapped", expert)
-        self._device = next(expert.parameters()).device
-        self._features = GoldenFeatures(linear_channels(expert))
-
-    @torch.inference_mode()
-    def __call__(self, pictures: Pictures) -> NDArray[np.float32]:
-        """(N, H, W, 3) uint8 to (N, C, H / 8, W / 8) float32."""
-        parts = []
-        for start in range(0, len(pictures), CHUNK):
-            given = IMAGENET(torch.from_numpy(pictures[start : start + CHUNK]).to(self._device))
-            _, linear = self._expert.tap(given.contiguous(memory_format=torch.channels_last))
-            first, second, third = (level.cpu() for level in linear)
-            parts.append(self._features((first, second, third)).numpy())
-        return np.concatenate(parts)
-
-
 def _small(pictures: Pictures) -> Pictures:
     """At most LARGEST px on the longer side, by a whole factor; sides stay multiples of 32."""
     height, width = pictures.shape[1:3]
@@ -134,7 +110,5 @@ def _small(pictures: Pictures) -> Pictures:
     return np.stack([cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures])
 
 
-def _turned(pictures: Pictures, turn: Turn) -> Pictures:
-    quarters, mirrored = turn
-    found = np.rot90(pictures, quarters, axes=(1, 2))
-    return np.ascontiguousarray(found[:, :, ::-1] if mirrored else found)
+def _turned(pictures: Pictures, turn: Turn) -> list[NDArray[np.uint8]]:
+    return [turned(picture, turn) for picture in pictures]

@@ -63,15 +63,19 @@ class Views:
     def one(self, number: int, whole: NDArray[Any]) -> NDArray[Any]:
         """View `number` of its picture, or of a mask of it: (H, W, …) to (height, width, …)."""
         view = self.views[number]
-        quarters, mirrored = view.turn
-        found = whole[view.top : view.top + self.height, view.left : view.left + self.width]
-        found = np.rot90(found, quarters)
-        return np.ascontiguousarray(found[:, ::-1] if mirrored else found)
+        return turned(whole[view.top : view.top + self.height, view.left : view.left + self.width], view.turn)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the model file."""
         tile = [self.height, self.width] if self.tiled else None
         return {"count": len(self.views), "turns": self.turns, "tile": tile}
+
+
+def turned(picture: NDArray[Any], turn: Turn) -> NDArray[Any]:
+    """A picture, or a mask of it, (H, W, …), turned."""
+    quarters, mirrored = turn
+    found = np.rot90(picture, quarters)
+    return np.ascontiguousarray(found[:, ::-1] if mirrored else found)
 
 
 def views_of(

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from playwright.sync_api import Browser, sync_playwright
 
 from core.settings import Settings, environment_of
 from dashboard.stores import Stores
 from tests.dashboard import seed
+from tests.dashboard.browser import chromium
 from tests.dashboard.seed import Plant
 
 NOON = datetime(2026, 11, 24, 12, 30, 40, tzinfo=UTC)
@@ -21,6 +23,14 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     made = seed.plant(seed.settings_in(tmp_path_factory.mktemp("line")), cameras=4, now=NOON)
     yield made
     made.database.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = chromium(playwright)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

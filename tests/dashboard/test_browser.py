@@ -4,26 +4,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text
 
 from core.alarms import Cause, Kind
 from core.records import alerts
 from tests.dashboard import seed
-from tests.dashboard.browser import TABLET, WALL, chromium, free_port, looking, serving, show_cameras
+from tests.dashboard.browser import TABLET, WALL, free_port, looking, serving, show_cameras
 from tests.dashboard.seed import Feeder, Plant
 
 pytestmark = pytest.mark.browser
 LOST = "weave-exit"  # the third camera
 PATIENT = 30_000  # ms; the machine may be busy
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = chromium(playwright)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

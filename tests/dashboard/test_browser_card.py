@@ -6,23 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from dashboard import words
 from tests.dashboard import seed
-from tests.dashboard.browser import SHOTS, TABLET, chromium, free_port, looking, serving
+from tests.dashboard.browser import SHOTS, TABLET, free_port, looking, serving
 
 pytestmark = pytest.mark.browser
 PATIENT = 60_000  # ms; the machine may be busy
 TALL = (1920, 1900)  # all of the card on one picture
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = chromium(playwright)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
