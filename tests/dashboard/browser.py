@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, Playwright, Route
+from playwright.sync_api import Browser, Page, Playwright, Request
 
 from core.line import line_of
 from core.records import line
@@ -101,15 +101,11 @@ def looking(
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     watched = Watched(context.new_page(), address)
 
-    def guard(route: Route) -> None:
-        url = route.request.url
-        if url.startswith((address, "data:", "blob:")):
-            route.continue_()
-        else:
-            watched.strangers.append(url)
-            route.abort()
+    def note_strangers(request: Request) -> None:
+        if not request.url.startswith((address, "data:", "blob:")):
+            watched.strangers.append(request.url)
 
-    context.route("**/*", guard)
+    context.on("request", note_strangers)  # watched, not held up: a request held while its page goes is an error
     watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))
     watched.page.on(
         "console",

@@ -280,7 +280,7 @@ def test_nothing_looks_live_when_the_server_is_silent(browser: Browser, address:
         expect(page.locator(".lost")).to_contain_text("does not answer")
         expect(page.locator(".chip.state")).to_contain_text("STATE UNKNOWN", timeout=PATIENT)
         watched.shoot("line-server-silent")
-        page.unroute("**/api/line.json*")
+        page.unroute_all(behavior="wait")
         expect(page.locator(".lost")).to_be_hidden(timeout=PATIENT)
         watched.errors.clear()  # the refusals of this test
 
