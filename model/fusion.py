@@ -42,13 +42,22 @@ class Units:
 
 
 @dataclass(frozen=True)
+class Wide:
+    """A memory of neighbourhoods, which shows how far a flaw reaches (model.widening), and the units of its map."""
+
+    memory: GoldenMemory
+    units: Units
+
+
+@dataclass(frozen=True)
 class Second:
-    """The golden memory as a second witness. share: of the memory in the map, 0 to 1."""
+    """The golden memory as a second witness. share: of the memory in the map, 0 to 1. wide: None in older models."""
 
     memory: GoldenMemory
     student: Units
     golden: Units
     share: float
+    wide: Wide | None = None
 
     def fuse(self, maps: NDArray[np.float32], golden: NDArray[np.float32]) -> NDArray[np.float32]:
         """Both witnesses' maps as one: (N, H, W) each; NaN where either is."""

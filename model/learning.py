@@ -121,7 +121,7 @@ def learn(
     progress("saving", 0, 1, {})
     destination.parent.mkdir(parents=True, exist_ok=True)
     shown = pictures_of(second, golden.pictures[split.train], seed=options.seed)
-    tensors = tensors_of(networks.teacher, networks.student, second.memory if second else None, shown)
+    tensors = tensors_of(networks.teacher, networks.student, second, shown)
     sha256 = save(destination, tensors | {TRAINED_ON: start.trained_on(golden, split)}, manifest)
     job.checkpoint.unlink(missing_ok=True)
     progress("saving", 1, 1, {})

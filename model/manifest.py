@@ -51,10 +51,18 @@ class CalibrationRecord(Part):
     fingerprint: Fingerprint
 
 
+class WideRecord(Part):
+    """The memory of neighbourhoods in a model file: middle and spread of its map on good parts."""
+
+    middle: Finite
+    spread: Finite = Field(gt=0)
+
+
 class MemoryRecord(Part):
     """The golden memory in a model file: how many parts, the cells of its grid, and how its map is fused.
 
-    middle and spread: of the student's and of the memory's map on good parts; share: of the memory in the map.
+    middle and spread: of the student's and of the memory's map on good parts; share: of the memory in the map. wide: of
+    the same parts; None in files of before there was one.
     """
 
     parts: int = Field(ge=1)
@@ -65,6 +73,7 @@ class MemoryRecord(Part):
     golden_middle: Finite
     golden_spread: Finite = Field(gt=0)
     share: Finite = Field(ge=0, le=1)
+    wide: WideRecord | None = None
 
 
 class ParityRecord(Part):

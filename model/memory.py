@@ -30,7 +30,6 @@ FOLDS = 5
 CALM = 3.0  # mean strays that are added everywhere: a place that hardly strays on few parts is not that sure
 FLATTEST = 0.05  # of the mean spread of the channels
 PIECE = 4  # pictures searched at once
-LEVEL = STRIDES.index(8)
 
 Search = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """A runtime's way of finding what GoldenMemory.distances finds, with the same arguments and answers."""
@@ -102,18 +101,17 @@ class GoldenMemory:
         if not bool(self.bank_squares.isfinite().all()):  # one for each cell of each part, and of any use to all
             raise ValueError("the golden memory holds values that are no finite numbers; train the model again")
 
-    def tensors(self) -> dict[str, Tensor]:
-        """What a model file keeps; the bank in half precision."""
-        kept = {name: getattr(self, name) for name in ("mean", "spread", "usual", "strays")}
-        bank = self.bank.half().contiguous()
-        return {f"memory.{name}": tensor.clone() for name, tensor in kept.items()} | {"memory.bank": bank}
+    def tensors(self, name: str = "memory") -> dict[str, Tensor]:
+        """What a model file keeps under a name; the bank in half precision."""
+        kept = {part: getattr(self, part).clone() for part in ("mean", "spread", "usual", "strays")}
+        return {f"{name}.{part}": tensor for part, tensor in (kept | {"bank": self.bank.half().contiguous()}).items()}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], shape: tuple[int, int]) -> "GoldenMemory":
+    def from_tensors(cls, tensors: dict[str, Tensor], shape: tuple[int, int], name: str = "memory") -> "GoldenMemory":
         """Back from a model file. Raises ValueError when something is missing or does not fit."""
         try:
-            names = ("bank", "mean", "spread", "usual", "strays")
-            bank, mean, spread, usual, strays = (tensors[f"memory.{name}"] for name in names)
+            parts = ("bank", "mean", "spread", "usual", "strays")
+            bank, mean, spread, usual, strays = (tensors[f"{name}.{part}"] for part in parts)
         except KeyError as problem:
             raise ValueError(f"the golden memory lacks {problem}") from problem
         fits = bank.ndim == 3 and bank.shape[0] == shape[0] * shape[1] and bank.shape[2:] == mean.shape == spread.shape
@@ -175,12 +173,18 @@ def _smoothed(values: NDArray[np.float32]) -> NDArray[np.float32]:
 class MemoryMaps:
     """Distances as maps of the input's size, upsampled and smoothed as the student's are.
 
-    search: the memory's own if None.
+    search: the memory's own if None. Raises ValueError for a memory that has not the cells of one of the strides.
     """
 
     def __init__(self, memory: GoldenMemory, size: tuple[int, int], search: Search | None = None) -> None:
         self._search = search or memory.distances
         self._maker = MapMaker(*size)
+        cells = [(size[0] // stride, size[1] // stride) for stride in STRIDES]
+        if memory.shape not in cells:
+            raise ValueError(
+                f"a memory of {memory.shape[0]}x{memory.shape[1]} cells does not fit {size[0]}x{size[1]} px"
+            )
+        self._level = cells.index(memory.shape)
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """features: (B, C, h, w). Returns (B, H, W) float32; NaN for a picture with a feature that is not finite."""
@@ -190,4 +194,4 @@ class MemoryMaps:
 
     def of_cells(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
         """The maps (B, H, W) of distances (B, h, w)."""
-        return self._maker.one_level(distances, LEVEL)
+        return self._maker.one_level(distances, self._level)

@@ -20,18 +20,20 @@ from torch import Tensor, nn
 from model.backbones import build_encoder
 from model.errors import ModelFileInvalid
 from model.files import write_whole
-from model.fusion import Second, Units
+from model.fusion import Second, Units, Wide
 from model.inspection_network import is_finite
-from model.manifest import Manifest
+from model.manifest import Manifest, MemoryRecord
 from model.memory import GoldenMemory
 from model.neighbours import GoldenPictures
 from model.networks import freeze
 from model.student import build_student
+from model.widening import STEP
 
 FORMAT = 1
 SUFFIX = ".safetensors"
 LARGEST_HEAD = 100_000_000  # bytes; safetensors itself takes no more
 MARK = "flawline"
+WIDE = "wide"  # what the memory of neighbourhoods is called
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,18 @@ class ModelFile:
             return None
         try:
             memory = GoldenMemory.from_tensors(self.tensors, (told.rows, told.columns))
+            wide = self._wide(told)
         except ValueError as problem:
             raise ModelFileInvalid(f"{problem}; train the model again") from problem
         student = Units(told.student_middle, told.student_spread)
-        return Second(memory, student, Units(told.golden_middle, told.golden_spread), told.share)
+        return Second(memory, student, Units(told.golden_middle, told.golden_spread), told.share, wide)
+
+    def _wide(self, told: MemoryRecord) -> Wide | None:
+        if told.wide is None:
+            return None
+        shape = told.rows // STEP, told.columns // STEP
+        memory = GoldenMemory.from_tensors(self.tensors, shape, WIDE)
+        return Wide(memory, Units(told.wide.middle, told.wide.spread))
 
     def pictures(self) -> GoldenPictures | None:
         """The golden parts that the memory holds; None where the file has none that fit it."""
@@ -81,7 +91,7 @@ class ModelFile:
 def tensors_of(
     teacher: nn.Module,
     student: nn.Module,
-    memory: GoldenMemory | None = None,
+    second: Second | None = None,
     pictures: GoldenPictures | None = None,
 ) -> dict[str, Tensor]:
     """What a model file holds: all of teacher, student and memory that inspection needs, nothing of the expert.
@@ -89,7 +99,9 @@ def tensors_of(
     pictures: of the parts in the memory, for people to compare with.
     """
     parts = (("teacher.", teacher), ("student.", student))
-    kept = (memory.tensors() if memory else {}) | (pictures.tensors() if memory and pictures else {})
+    kept = second.memory.tensors() if second else {}
+    kept |= second.wide.memory.tensors(WIDE) if second and second.wide else {}
+    kept |= pictures.tensors() if second and pictures else {}
     return kept | {
         prefix + name: tensor.detach().cpu().contiguous().clone()
         for prefix, network in parts

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from model.anomaly_map import MapMaker
 from model.fusion import SHARES, Second, Units, Witness
-from model.manifest import MemoryRecord
+from model.manifest import MemoryRecord, WideRecord
 from model.memory import MOST_PARTS, GoldenMemory, MemoryMaps
 from model.neighbours import GoldenPictures
 from model.runtimes import Runtime
+from model.widening import learn_wide
 
 CHUNK, CHUNK_PIXELS = 8, 8 * 256**2  # looked at together, at most
 MOST_BYTES = 64 * 1024**2  # of the bank in half precision: large inputs have many cells, and fewer parts then
@@ -44,9 +45,11 @@ def remember(
         kept = kept[: most_parts(features[0][0].size)]
         done = min(done + chunk, len(kept))
         after_picture(done, len(kept))
-    memory, own = GoldenMemory.learnt(np.concatenate(features))
+    remembered = np.concatenate(features)
+    memory, own = GoldenMemory.learnt(remembered)
     golden = MemoryMaps(memory, runtime.size).of_cells(own)
-    return Second(memory, Units.of(np.concatenate(student)), Units.of(golden), SHARES[witness])
+    wide = learn_wide(remembered, runtime.size)
+    return Second(memory, Units.of(np.concatenate(student)), Units.of(golden), SHARES[witness], wide)
 
 
 def pictures_of(second: Second | None, pictures: NDArray[np.uint8], *, seed: int = 0) -> GoldenPictures | None:
@@ -78,6 +81,7 @@ def record_of(second: Second) -> MemoryRecord:
         golden_middle=second.golden.middle,
         golden_spread=second.golden.spread,
         share=second.share,
+        wide=WideRecord(middle=second.wide.units.middle, spread=second.wide.units.spread) if second.wide else None,
     )
 
 

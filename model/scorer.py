@@ -11,11 +11,15 @@ from model.fusion import Second
 from model.memory import MemoryMaps
 from model.runtimes import Runtime, Seen
 from model.threads import on_one_thread
+from model.widening import Widener
 
 
 @dataclass(frozen=True)
 class Scored:
-    """scores: (N,) float32, raw; maps: (N, H, W) float32. Both NaN where the network's answer was not finite."""
+    """scores: (N,) float32, raw; maps: (N, H, W) float32. Both NaN where the network's answer was not finite.
+
+    The score is the highest value of the map where it is looked at.
+    """
 
     scores: NDArray[np.float32]
     maps: NDArray[np.float32]
@@ -38,6 +42,8 @@ class Scorer:
         self._second = second
         self._maker = MapMaker(*runtime.size)
         self._golden = MemoryMaps(second.memory, runtime.size, runtime.search(second.memory)) if second else None
+        wide = second.wide if second else None
+        self._widened = Widener(wide, runtime.size, runtime.search(wide.memory)) if wide else None
 
     def __call__(self, images: NDArray[np.uint8]) -> Scored:
         """images: (N, H, W, 3) uint8 RGB at the model's size."""
@@ -45,10 +51,15 @@ class Scorer:
 
     def conclude(self, seen: Seen) -> Scored:
         """What the network has said, as maps and scores; shares nothing with the runtime."""
+        features = seen.features
         with nullcontext() if self.runtime.fingerprint.runtime == "torch" else on_one_thread():
             maps = self._maker(seen.distances)
             if self._second is not None:
                 assert self._golden is not None
-                assert seen.features is not None  # the runtime was opened for a memory
-                maps = self._second.fuse(maps, self._golden(seen.features))
-        return Scored(highest(maps, self.valid), maps)
+                assert features is not None  # the runtime was opened for a memory
+                maps = self._second.fuse(maps, self._golden(features))
+            scores = highest(maps, self.valid)
+            if self._widened is not None:
+                assert features is not None
+                maps = self._widened(maps, features, scores)
+        return Scored(scores, maps)

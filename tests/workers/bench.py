@@ -241,7 +241,7 @@ def save_model(
     calibration = CalibrationRecord(scores=(0.1,), fingerprint=fingerprint or _fingerprint())
     told = record_of(second) if second else None
     words = _manifest(fixture, limits=limits, calibration=calibration, memory=told)
-    tensors = tensors_of(networks.teacher, networks.student, second.memory if second else None, pictures)
+    tensors = tensors_of(networks.teacher, networks.student, second, pictures)
     return save(path, tensors, words)
 
 

@@ -1,5 +1,6 @@
 """The golden memory: exact search, a fixed scale before calibration, a model file that keeps it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -371,7 +372,7 @@ def test_a_model_file_keeps_the_memory_and_scores_the_same(networks: Networks, t
         memory=record_of(second),
     )
     path = tmp_path / "model.safetensors"
-    save(path, tensors_of(networks.teacher, networks.student, second.memory), words)
+    save(path, tensors_of(networks.teacher, networks.student, second), words)
     fresh = Predictor.from_networks(
         networks.teacher, networks.student, words, runtime="torch", threads=1, second=second
     )
@@ -379,6 +380,45 @@ def test_a_model_file_keeps_the_memory_and_scores_the_same(networks: Networks, t
     for one, other in zip(fresh(asked), Predictor.load(path, runtime="torch", threads=1)(asked), strict=True):
         assert one.score == pytest.approx(other.score, rel=1e-5)
         assert one.map == pytest.approx(other.map, abs=1e-4)
+    kept = load(path).second()
+    assert kept is not None
+    assert kept.wide is not None
+
+
+def test_a_model_of_before_neighbourhoods_were_remembered_scores_the_same(networks: Networks) -> None:
+    second = remember(runtime_of(networks, "torch"), pictures(12), "both")
+    assert second is not None
+    older = replace(second, wide=None)
+    assert record_of(older).wide is None
+    asked = pictures(3, seed=9)
+    ours, before = (Scorer(runtime_of(networks, "torch"), second=one)(asked) for one in (second, older))
+    assert (ours.scores == before.scores).all()
+    assert (ours.maps >= before.maps).all()
+    assert (ours.maps > before.maps).any()
+
+
+def test_what_nobody_looks_at_does_not_widen_what_is_shown(networks: Networks) -> None:
+    second = remember(runtime_of(networks, "torch"), pictures(12), "both")
+    valid = np.zeros((SIDE, SIDE), np.bool_)
+    valid[: SIDE // 2] = True
+    scored = Scorer(runtime_of(networks, "torch"), valid=valid, second=second)(pictures(3, seed=9))
+    assert (scored.maps[:, valid].max(axis=1) == scored.scores).all()
+
+
+def test_a_model_file_that_lost_its_neighbourhoods_is_refused(networks: Networks, tmp_path: Path) -> None:
+    second = remember(runtime_of(networks, "torch"), pictures(4), "both")
+    assert second is not None
+    words = Manifest(
+        architecture=Architecture().to_dict(),
+        height=SIDE,
+        width=SIDE,
+        fixture=Fixture("none", None, SIDE, SIDE, (SIDE, SIDE)).to_dict(),
+        memory=record_of(second),
+    )
+    path = tmp_path / "model.safetensors"
+    save(path, tensors_of(networks.teacher, networks.student, replace(second, wide=None)), words)
+    with pytest.raises(ModelFileInvalid, match=r"lacks 'wide\.bank'"):
+        Predictor.load(path, runtime="torch", threads=1)
 
 
 def test_a_model_file_that_lost_its_memory_is_refused(networks: Networks, tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def saved(networks: Networks, path: Path, witness: Witness, *, shown: bool = Tru
         architecture=Architecture().to_dict(), height=SIDE, width=SIDE,
         fixture=Fixture("none", None, SIDE, SIDE, (SIDE, SIDE)).to_dict(), memory=record_of(second) if second else None,
     )  # fmt: skip
-    save(path, tensors_of(networks.teacher, networks.student, second.memory if second else None, kept), words)
+    save(path, tensors_of(networks.teacher, networks.student, second, kept), words)
     return Predictor.load(path, runtime="torch", threads=1)
 
 

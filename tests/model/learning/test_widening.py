@@ -1,0 +1,115 @@
+"""How far a large flaw reaches, and that showing it never changes a score."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from model.fusion import Units, Wide
+from model.memory import GoldenMemory
+from model.widening import REACH, STEP, Widener, learn_wide, neighbourhoods
+
+SIZE = (128, 128)
+CELLS = 16  # of stride 8
+CHANNELS = 12
+
+Floats = NDArray[np.float32]
+
+
+def texture(parts: int, *, seed: int = 0) -> Floats:
+    """Golden features that vary from cell to cell, about the same mean everywhere."""
+    return np.random.default_rng(seed).normal(size=(parts, CHANNELS, CELLS, CELLS)).astype(np.float32)
+
+
+def worn(features: Floats, rows: slice, columns: slice, *, by: float = 0.7) -> Floats:
+    """Features of parts with an area where every cell is a little, but only a little, unlike golden ones."""
+    changed = features.copy()
+    changed[:, :, rows, columns] += by
+    return changed
+
+
+def flat(score: float) -> tuple[Floats, Floats]:
+    """A map with one highest pixel, and its score."""
+    maps = np.zeros((1, *SIZE), np.float32)
+    maps[0, 3, 5] = score
+    return maps, np.array([score], np.float32)
+
+
+def test_a_neighbourhood_is_the_mean_of_six_by_six_cells() -> None:
+    given_cells = texture(2)
+    means = neighbourhoods(given_cells)
+    assert means.shape == (2, CHANNELS, CELLS // STEP, CELLS // STEP)
+    assert means[:, :, 2, 3] == pytest.approx(given_cells[:, :, 2:8, 4:10].mean(axis=(2, 3)), abs=1e-5)
+
+
+def test_at_an_edge_it_is_the_mean_of_the_cells_that_are_there() -> None:
+    given_cells = texture(1)
+    assert REACH == 1
+    assert neighbourhoods(given_cells)[0, :, 0, 0] == pytest.approx(
+        given_cells[0, :, :4, :4].mean(axis=(1, 2)), abs=1e-5
+    )
+
+
+def test_features_as_the_network_lays_them_out_give_the_same() -> None:
+    given_cells = texture(3)
+    laid = np.moveaxis(np.ascontiguousarray(np.moveaxis(given_cells, 1, -1)), -1, 1)
+    assert neighbourhoods(laid) == pytest.approx(neighbourhoods(given_cells), abs=1e-6)
+
+
+def test_a_worn_area_is_shown_as_far_as_it_reaches() -> None:
+    wide = learn_wide(texture(30), SIZE)
+    area = np.zeros((CELLS, CELLS), bool)
+    area[4:12, 2:10] = True
+    pixels = area.repeat(8, axis=0).repeat(8, axis=1)
+    maps, scores = flat(50.0)
+    shown = Widener(wide, SIZE)(maps, worn(texture(1, seed=9), slice(4, 12), slice(2, 10)), scores)[0]
+    inside, outside = shown[pixels], shown[~pixels]
+    assert np.median(inside) > 2 * np.quantile(outside, 0.9)
+    single = GoldenMemory.learnt(texture(30))[0].distances(worn(texture(1, seed=9), slice(4, 12), slice(2, 10)))[0]
+    apart = (single[area].mean() - single[~area].mean()) / single[~area].std()
+    apart_wide = (inside.mean() - outside.mean()) / outside.std()
+    assert apart_wide > apart  # cell by cell it can hardly be told
+
+
+def test_a_good_part_of_a_low_score_shows_nothing_above_it() -> None:
+    wide = learn_wide(texture(30), SIZE)
+    maps, scores = flat(0.2)
+    shown = Widener(wide, SIZE)(maps, worn(texture(1, seed=3), slice(0, 16), slice(0, 16), by=5), scores)
+    assert shown.max() == np.float32(0.2)
+    assert np.argwhere(shown[0] == shown.max()).tolist() == [[3, 5]]  # the highest place is still the only one
+
+
+@given(
+    maps=arrays(np.float32, (2, 32, 32), elements=st.floats(-10, 10, width=32)),
+    features=arrays(np.float32, (2, 3, 4, 4), elements=st.floats(-5, 5, width=32)),
+)
+@settings(deadline=None, max_examples=40)
+def test_the_score_stays_and_no_pixel_falls(maps: Floats, features: Floats) -> None:
+    rng = np.random.default_rng(0)
+    memory = GoldenMemory.of(neighbourhoods(rng.normal(size=(5, 3, 4, 4)).astype(np.float32)))
+    widener = Widener(Wide(memory, Units(0.0, 0.1)), (32, 32))
+    scores = maps.max(axis=(1, 2))
+    shown = widener(maps, features, scores)
+    assert (shown.max(axis=(1, 2)) == scores).all()
+    assert (shown >= maps).all()
+
+
+@pytest.mark.parametrize("nan_in", ["features", "map"])
+def test_what_is_no_number_leaves_no_number(nan_in: str) -> None:
+    wide = learn_wide(texture(10), SIZE)
+    maps, scores = np.zeros((2, *SIZE), np.float32), np.zeros(2, np.float32)
+    cells = texture(2, seed=1)
+    if nan_in == "features":
+        cells[1, 0, 5, 5] = np.nan
+    else:
+        maps[1], scores[1] = np.nan, np.nan
+    shown = Widener(wide, SIZE)(maps, cells, scores)
+    assert np.isfinite(shown[0]).all()
+    assert np.isnan(shown[1]).all()
+
+
+def test_a_memory_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="8x8 cells does not fit 256x256"):
+        Widener(learn_wide(texture(10), SIZE), (256, 256))
