@@ -4,7 +4,7 @@ How far a large flaw reaches: the golden memory's distances of whole neighbourho
 Where light is uneven or a surface worn, each cell is like some golden one, and only many of them together are unlike.
 The mean of a neighbourhood's features tells, but hides small flaws: as a witness it costs more than it finds (on the
 magnetic tiles, image AUROC 0.78 instead of 0.85). So it widens what is shown up to the score, and never raises it: the
-verdict stays that of the sharp map.
+verdict stays that of the sharp map. Deep below what good parts reach, where single cells tell nothing, it stands alone.
 """
 
 import numpy as np
@@ -18,6 +18,8 @@ from model.threads import on_one_thread
 
 STEP = 2  # cells of stride 8: the neighbourhoods' places lie at stride 16
 REACH = 1  # such places, in each direction: 6x6 cells, 48x48 pixels of the input, are averaged
+QUIET = 0.5  # of what one good part in ten reaches: below it the sharp map is noise
+STEEP = 4.0  # times as fast it falls there
 
 
 def neighbourhoods(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -45,10 +47,13 @@ class Widener:
     ) -> NDArray[np.float32]:
         """The higher of the map and its neighbourhoods' one, the latter below the score: what is highest stays so.
 
-        maps: (N, H, W), features: (N, C, h, w), scores: (N,). Returns (N, H, W); NaN where a score is no number.
+        maps: (N, H, W) in units of good parts, features: (N, C, h, w), scores: (N,). Returns (N, H, W), of which only
+        what lies below QUIET and the score can be lower than before; NaN where a score is no number.
         """
         with on_one_thread():
             around = neighbourhoods(features)
         wide = self._units(self._maps(around))
         below = np.nextafter(scores, np.float32(-np.inf))[:, None, None]
-        return np.maximum(maps, np.minimum(wide, below))
+        quiet = np.minimum(scores, np.float32(QUIET))[:, None, None]
+        sharp = np.minimum(maps, quiet + np.float32(STEEP) * (maps - quiet))
+        return np.maximum(sharp, np.minimum(wide, below))
