@@ -103,7 +103,7 @@ def way_of(bench: Bench) -> Way:
     second = bench.second
     if manifest is None:
         golden = np.stack([fixture.apply(picture) for picture in simulated(RENDERED, FRAME)])
-        second = remember(runtime, np.resize(golden, (asked.remembered, *golden.shape[1:])), "both")
+        second, _ = remember(runtime, np.resize(golden, (asked.remembered, *golden.shape[1:])), "both")
     size = frame.shape[1], frame.shape[0]
     return Way(encode_jpeg(frame), size, fixture, runtime, second=second, valid=bench.valid)
 

@@ -43,15 +43,19 @@ class Units:
 
 @dataclass(frozen=True)
 class Wide:
-    """A memory of neighbourhoods, which shows how far a flaw reaches (model.widening), and the units of its map."""
+    """A memory of neighbourhoods, which shows how far a flaw reaches (model.widening).
+
+    units: of its map. cells: of the distances of single cells, by which these count in a neighbourhood.
+    """
 
     memory: GoldenMemory
     units: Units
+    cells: Units
 
 
 @dataclass(frozen=True)
 class Second:
-    """The golden memory as a second witness. share: of the memory in the map, 0 to 1. wide: None in older models."""
+    """The golden memory as a second witness. share: of the memory in the map, 0 to 1. wide: None for small inputs."""
 
     memory: GoldenMemory
     student: Units

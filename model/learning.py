@@ -31,10 +31,11 @@ from model.lessons import Lessons, lessons_of
 from model.manifest import CalibrationRecord, Manifest, ModelLimits, ParityRecord
 from model.memory import MOST_PARTS
 from model.model_file import save, tensors_of
+from model.neighbours import GoldenPictures
 from model.networks import Networks, build_networks
 from model.pace import Budget
 from model.predictor import Predictor, valid_pixels
-from model.remembering import pictures_of, record_of, remember
+from model.remembering import LOOKED_AT, record_of, remember
 from model.runtime_parity import MOST_PICTURES, measure_parity
 from model.runtimes import RuntimeChoice, open_runtime
 from model.scorer import Scorer
@@ -105,7 +106,7 @@ def learn(
     draft = draft_of(golden, split, options)
     start.put_into(networks)
     report, lessons = job.train(networks, golden, split, start)
-    scorer, second = job.witnesses(networks, draft, golden, split)
+    scorer, second, shown = job.witnesses(networks, draft, golden, split)
     calibration = job.calibrate(scorer, split)
     told = {
         "memory": record_of(second) if second else None,
@@ -120,7 +121,6 @@ def learn(
         manifest = manifest.model_copy(update={"capability": found.to_dict()})
     progress("saving", 0, 1, {})
     destination.parent.mkdir(parents=True, exist_ok=True)
-    shown = pictures_of(second, golden.pictures[split.train], seed=options.seed)
     tensors = tensors_of(networks.teacher, networks.student, second, shown)
     sha256 = save(destination, tensors | {TRAINED_ON: start.trained_on(golden, split)}, manifest)
     job.checkpoint.unlink(missing_ok=True)
@@ -243,8 +243,11 @@ class _Job:
 
     def witnesses(
         self, networks: Networks, draft: Manifest, golden: Golden, split: Split
-    ) -> tuple[Scorer, Second | None]:
-        """The networks on the runtime that will inspect, with a memory of some of the training pictures beside them."""
+    ) -> tuple[Scorer, Second | None, GoldenPictures | None]:
+        """The networks on the runtime that will inspect, with a memory of some of the training pictures beside them.
+
+        Returns with them these pictures, as a reviewer will see them.
+        """
         options = self.options
         runtime = open_runtime(
             networks.teacher,
@@ -259,18 +262,19 @@ class _Job:
             return lambda done, total: self._progress(phase, done, total, {})
 
         pictures, valid = golden.pictures[split.train], valid_pixels(draft)
-        second = remember(runtime, pictures, options.witness, seed=options.seed, after_picture=after("memory"))
-        if second is not None:
-            second, weighed = weigh(
-                runtime,
-                second,
-                golden.pictures[split.weighing],
-                valid=valid,
-                seed=options.seed,
-                after_picture=after("weighing"),
-            )
-            self.weighed = weighed.to_dict()
-        return Scorer(runtime, valid=valid, second=second), second
+        second, kept = remember(runtime, pictures, options.witness, seed=options.seed, after_picture=after("memory"))
+        if second is None:
+            return Scorer(runtime, valid=valid), None, None
+        second, weighed = weigh(
+            runtime,
+            second,
+            golden.pictures[split.weighing],
+            valid=valid,
+            seed=options.seed,
+            after_picture=after("weighing"),
+        )
+        self.weighed = weighed.to_dict()
+        return Scorer(runtime, valid=valid, second=second), second, GoldenPictures.of(pictures[kept])
 
     def calibrate(self, scorer: Scorer, split: Split) -> Calibration:
         """Scores of the held-out parts, and the limits they prove."""
@@ -316,7 +320,7 @@ class _Job:
         if seconds is None:
             return self.options.budget
         area = (self.options.size / 256) ** 2
-        looked_at = len(split.calibration) + MOST_PARTS + LOOKS * len(split.weighing)
+        looked_at = len(split.calibration) + LOOKED_AT * MOST_PARTS + LOOKS * len(split.weighing)
         reserve = min(COMPILE_SECONDS + SCORE_SECONDS * area * looked_at, MOST_RESERVED * seconds)
         if self.options.capability:
             reserve += MOST_TRYING * seconds

@@ -52,17 +52,19 @@ class CalibrationRecord(Part):
 
 
 class WideRecord(Part):
-    """The memory of neighbourhoods in a model file: middle and spread of its map on good parts."""
+    """The memory of neighbourhoods in a model file: middle and spread of its map and of single cells on good parts."""
 
     middle: Finite
     spread: Finite = Field(gt=0)
+    cell_middle: Finite
+    cell_spread: Finite = Field(gt=0)
 
 
 class MemoryRecord(Part):
     """The golden memory in a model file: how many parts, the cells of its grid, and how its map is fused.
 
     middle and spread: of the student's and of the memory's map on good parts; share: of the memory in the map. wide: of
-    the same parts; None in files of before there was one.
+    the same parts; None for small inputs and in older files.
     """
 
     parts: int = Field(ge=1)

@@ -24,7 +24,7 @@ from model.threads import on_one_thread
 
 REACH = 1  # cells of stride 8, in each direction
 AROUND = 2 * REACH + 1
-MOST_PARTS = 120
+MOST_PARTS = 60
 FEWEST = 8  # parts that tell where distances are usual
 FOLDS = 5
 CALM = 3.0  # mean strays that are added everywhere: a place that hardly strays on few parts is not that sure
@@ -188,9 +188,12 @@ class MemoryMaps:
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """features: (B, C, h, w). Returns (B, H, W) float32; NaN for a picture with a feature that is not finite."""
+        return self.of_cells(self.cells(features))
+
+    def cells(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The distances (B, h, w) of features (B, C, h, w)."""
         with on_one_thread():
-            found = self._search(features)
-        return self.of_cells(found)
+            return self._search(features)
 
     def of_cells(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
         """The maps (B, H, W) of distances (B, h, w)."""

@@ -62,7 +62,8 @@ class ModelFile:
             return None
         shape = told.rows // STEP, told.columns // STEP
         memory = GoldenMemory.from_tensors(self.tensors, shape, WIDE)
-        return Wide(memory, Units(told.wide.middle, told.wide.spread))
+        cells = Units(told.wide.cell_middle, told.wide.cell_spread)
+        return Wide(memory, Units(told.wide.middle, told.wide.spread), cells)
 
     def pictures(self) -> GoldenPictures | None:
         """The golden parts that the memory holds; None where the file has none that fit it."""

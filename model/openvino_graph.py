@@ -14,6 +14,7 @@ from model.runtimes import Precision, RuntimeChoice
 DEVICE = "CPU"
 CAPABILITIES: dict[Precision, str] = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 Aim = Literal["THROUGHPUT", "LATENCY"]
+WAITING = 3  # pictures for each stream, with the one in work: with one, a stream that is done waits for its next
 
 
 class Lanes:
@@ -33,32 +34,30 @@ class Lanes:
     """
 
     def __init__(self, graph: openvino.Model, choice: RuntimeChoice) -> None:
-        # As many requests as OpenVINO finds best: one for each stream. With a single one all cores are its already.
-        self._many = _queue(compiled(graph, choice))
-        self._few = _queue(compiled(graph, choice, aim="LATENCY")) if len(self._many) > 1 else self._many
+        many = compiled(graph, choice)
+        self._streams = int(many.get_property("NUM_STREAMS"))
+        self._many = self._few = openvino.AsyncInferQueue(many, WAITING * self._streams)
+        if self._streams > 1:  # a single one has all cores already
+            self._few = openvino.AsyncInferQueue(compiled(graph, choice, aim="LATENCY"), 1)
 
     def __call__(self, inputs: NDArray[np.generic], outputs: Sequence[NDArray[np.float32]]) -> None:
-        """Every picture in turn. inputs: (N, ...). outputs: (N, ...) for each of the graph's outputs, to be written."""
+        """Every picture in turn. inputs: (N, ...). outputs: (N, ...) for each of the graph's outputs, to be written.
+
+        The graph reads and writes them where they lie: to copy them took up to a twentieth of the time of int8.
+        """
         queue = self._few if self.takes_few(len(inputs)) else self._many
         for index in range(len(inputs)):
-            place = [output[index] for output in outputs]
-            queue.start_async([np.ascontiguousarray(inputs[index : index + 1])], place)
+            here = slice(index, index + 1)
+            request = queue[queue.get_idle_request_id()]  # the one that starts next
+            for number, output in enumerate(outputs):
+                request.set_output_tensor(number, openvino.Tensor(output[here], shared_memory=True))
+            given = np.ascontiguousarray(inputs[here])
+            queue.start_async([given], userdata=(given, outputs), share_inputs=True)  # OpenVINO itself keeps neither
         queue.wait_all()
 
     def takes_few(self, count: int) -> bool:
         """Whether so many pictures go through one by one, each on all cores: where half of the streams would idle."""
-        return 2 * count <= len(self._many)
-
-
-def _queue(ready: openvino.CompiledModel) -> openvino.AsyncInferQueue:
-    queue = openvino.AsyncInferQueue(ready)
-    queue.set_callback(_collect)
-    return queue
-
-
-def _collect(request: openvino.InferRequest, place: list[NDArray[np.float32]]) -> None:
-    for output, level in enumerate(place):
-        level[...] = request.get_output_tensor(output).data[0]
+        return 2 * count <= self._streams
 
 
 def compiled(graph: openvino.Model, choice: RuntimeChoice, *, aim: Aim = "THROUGHPUT") -> openvino.CompiledModel:

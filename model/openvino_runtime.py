@@ -10,6 +10,7 @@ import numpy as np
 import openvino
 import torch
 from numpy.typing import NDArray
+from openvino import opset13 as ops
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -62,7 +63,7 @@ class OpenVinoRuntime:
         features = None
         if self._features is not None:
             shape = (len(images), height // STRIDE, width // STRIDE, self._features.channels)
-            features = np.full(shape, np.nan, dtype=np.float32)
+            features = np.empty(shape, dtype=np.float32)  # NaN in the distances is enough, should one be left out
         self._lanes(images, [output for output in (first, second, third, features) if output is not None])
         return Seen((first, second, third), None if features is None else np.moveaxis(features, -1, 1))
 
@@ -82,7 +83,22 @@ def convert(network: InspectionNetwork, size: tuple[int, int]) -> openvino.Model
         decoder = TorchScriptPythonDecoder(traced)  # named, because OpenVINO keeps no reference of its own
         graph: openvino.Model = frontend.convert(frontend.load(decoder))
     graph.reshape({graph.inputs[0]: openvino.PartialShape([1, *size, 3])})
+    _sum_squares_in_place(graph)
     return graph
+
+
+def _sum_squares_in_place(graph: openvino.Model) -> None:
+    """Each sum of squares becomes the square of a length, which OpenVINO finds without writing the squares first.
+
+    The cosines of feature maps have such sums; to write their squares took a fiftieth of the time in bf16 and int8.
+    """
+    for node in graph.get_ordered_ops():
+        if node.get_type_name() != "ReduceSum":
+            continue
+        product = node.input_value(0).get_node()
+        if product.get_type_name() == "Multiply" and product.input_value(0) == product.input_value(1):
+            length = ops.reduce_l2(product.input_value(0), node.input_value(1), keep_dims=node.get_keep_dims())
+            node.output(0).replace(ops.multiply(length, length).output(0))
 
 
 def _version() -> str:

@@ -121,13 +121,20 @@ class Placement:
             anomaly = np.asarray(cv2.dilate(anomaly, np.ones((down, across), np.uint8)), dtype=np.float32)
             flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
         full = np.column_stack([linear, shift])
-        spread = cv2.warpAffine(anomaly, full, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return np.where(self._looked_at(full, reach, size), spread, low).astype(np.float32)
+        spread = np.asarray(
+            cv2.warpAffine(anomaly, full, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
+        columns, rows = np.arange(size[0]), np.arange(size[1])
+        if not self._looked_at(full, reach, columns[[0, -1]], rows[[0, -1]]).all():  # if they are, so is all between
+            spread[~self._looked_at(full, reach, columns, rows)] = low
+        return spread
 
-    def _looked_at(self, full: NDArray[np.float64], reach: NDArray[np.float64], size: Size) -> NDArray[np.bool_]:
-        """(height, width) bool: which pixels of a picture of this size touch `inner`; full, reach: see on_picture."""
-        columns, rows = np.arange(size[0]), np.arange(size[1])[:, None]
-        seen = np.ones((size[1], size[0]), np.bool_)
+    def _looked_at(
+        self, full: NDArray[np.float64], reach: NDArray[np.float64], columns: NDArray[np.int_], rows: NDArray[np.int_]
+    ) -> NDArray[np.bool_]:
+        """(rows, columns) bool: which of these pixels of a picture touch `inner`; full, reach: see on_picture."""
+        rows = rows[:, None]
+        seen = np.ones((len(rows), len(columns)), np.bool_)
         for row, far, start, length in zip(full, reach, self.inner[:2], self.inner[2:], strict=True):
             place = row[0] * columns + row[1] * rows + row[2] + 0.5 - start
             seen &= (place > 1e-6 - far) & (place < length + far - 1e-6)

@@ -61,9 +61,17 @@ def find_regions(
     above = anomaly > rule.limit
     if valid is not None:
         above &= valid
-    count, found, boxes, _ = cv2.connectedComponentsWithStats(above.astype(np.uint8), connectivity=8)
+    marked = above.view(np.uint8)
+    left, top, width, height = cv2.boundingRect(marked)
+    if not width:
+        return ()
+    window = np.s_[top : top + height, left : left + width]  # the rest is ground, which takes as long to label
+    count, found, boxes, _ = cv2.connectedComponentsWithStats(marked[window], connectivity=8)
     labels, stats = np.asarray(found, dtype=np.int32), np.asarray(boxes, dtype=np.int32)
-    regions = [_region(anomaly, labels, stats[label], label) for label in range(1, count)]  # 0 is the ground
+    regions = [
+        replace(region, x=left + region.x, y=top + region.y)
+        for region in (_region(anomaly[window], labels, stats[label], label) for label in range(1, count))  # 0: ground
+    ]
     regions.sort(key=lambda region: region.peak, reverse=True)
     return tuple(region for rank, region in enumerate(regions) if rank == 0 or region.area >= rule.minimum_area)
 

@@ -51,15 +51,14 @@ class Scorer:
 
     def conclude(self, seen: Seen) -> Scored:
         """What the network has said, as maps and scores; shares nothing with the runtime."""
-        features = seen.features
         with nullcontext() if self.runtime.fingerprint.runtime == "torch" else on_one_thread():
             maps = self._maker(seen.distances)
-            if self._second is not None:
-                assert self._golden is not None
-                assert features is not None  # the runtime was opened for a memory
-                maps = self._second.fuse(maps, self._golden(features))
+            if self._second is None or self._golden is None:
+                return Scored(highest(maps, self.valid), maps)
+            assert seen.features is not None  # the runtime was opened for a memory
+            cells = self._golden.cells(seen.features)
+            maps = self._second.fuse(maps, self._golden.of_cells(cells))
             scores = highest(maps, self.valid)
             if self._widened is not None:
-                assert features is not None
-                maps = self._widened(maps, features, scores)
+                maps = self._widened(maps, seen.features, cells, scores)
         return Scored(scores, maps)

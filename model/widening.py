@@ -11,49 +11,74 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.fusion import Units, Wide
 from model.memory import GoldenMemory, MemoryMaps, Search
 from model.threads import on_one_thread
 
+TOLD = 1.0  # of what one good part in ten reaches: cells above it count for less in a mean
 STEP = 2  # cells of stride 8: the neighbourhoods' places lie at stride 16
 REACH = 1  # such places, in each direction: 6x6 cells, 48x48 pixels of the input, are averaged
+FEWEST_CELLS = 16  # on the shorter side of an input: on less, a neighbourhood would be half of the part
 QUIET = 0.5  # of what one good part in ten reaches: below it the sharp map is noise
 STEEP = 4.0  # times as fast it falls there
 
 
-def neighbourhoods(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The means around every second cell: (B, C, h, w) to (B, C, h / 2, w / 2); at the edges of what there is."""
-    coarse = F.avg_pool2d(torch.from_numpy(features), STEP)
-    means = F.avg_pool2d(coarse, 2 * REACH + 1, stride=1, padding=REACH, count_include_pad=False)
-    return np.asarray(means.numpy(), dtype=np.float32)
+def neighbourhoods(features: NDArray[np.float32], distances: NDArray[np.float32], units: Units) -> NDArray[np.float32]:
+    """The means around every second cell: (B, C, h, w) to (B, C, h / 2, w / 2); at the edges of what there is.
+
+    distances: (B, h, w) of the cells by themselves, in other than these units. A cell of which they tell that it is
+    unlike hardly counts, unless all around are: a small strong flaw must not be spread over its neighbourhood.
+    """
+    unlike = np.maximum(units(distances) / TOLD, 0)
+    weights = torch.from_numpy(1 / (1 + unlike**4))[:, None]
+    weighted, counted = (_around(values) for values in (torch.from_numpy(features) * weights, weights))
+    return np.asarray((weighted / counted).numpy(), dtype=np.float32)
 
 
-def learn_wide(features: NDArray[np.float32], size: tuple[int, int]) -> Wide:
-    """From the golden features of N parts, (N, C, h, w), at an input of that height and width."""
-    memory, own = GoldenMemory.learnt(neighbourhoods(features))
-    return Wide(memory, Units.of(MemoryMaps(memory, size).of_cells(own)))
+def _around(cells: Tensor) -> Tensor:
+    coarse = F.avg_pool2d(cells, STEP)
+    return F.avg_pool2d(coarse, 2 * REACH + 1, stride=1, padding=REACH)
+
+
+def learn_wide(
+    features: NDArray[np.float32], distances: NDArray[np.float32], units: Units, size: tuple[int, int]
+) -> Wide | None:
+    """From the golden features of N parts, (N, C, h, w), and their distances, at an input of that height and width.
+
+    None for a small input.
+    """
+    if min(features.shape[2:]) < FEWEST_CELLS:
+        return None
+    memory, own = GoldenMemory.learnt(neighbourhoods(features, distances, units))
+    return Wide(memory, Units.of(MemoryMaps(memory, size).of_cells(own)), units)
 
 
 class Widener:
     """Widens maps of one input size. search: the memory's own if None."""
 
     def __init__(self, wide: Wide, size: tuple[int, int], search: Search | None = None) -> None:
-        self._units = wide.units
+        self._wide = wide
         self._maps = MemoryMaps(wide.memory, size, search)
 
     def __call__(
-        self, maps: NDArray[np.float32], features: NDArray[np.float32], scores: NDArray[np.float32]
+        self,
+        maps: NDArray[np.float32],
+        features: NDArray[np.float32],
+        distances: NDArray[np.float32],
+        scores: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """The higher of the map and its neighbourhoods' one, the latter below the score: what is highest stays so.
 
-        maps: (N, H, W) in units of good parts, features: (N, C, h, w), scores: (N,). Returns (N, H, W), of which only
-        what lies below QUIET and the score can be lower than before; NaN where a score is no number.
+        maps: (N, H, W) in units of good parts, features: (N, C, h, w), distances: (N, h, w) of the cells, scores: (N,).
+        Returns (N, H, W), of which only what lies below QUIET and the score can be lower than before; NaN where a score
+        is no number.
         """
         with on_one_thread():
-            around = neighbourhoods(features)
-        wide = self._units(self._maps(around))
+            around = neighbourhoods(features, distances, self._wide.cells)
+        wide = self._wide.units(self._maps(around))
         below = np.nextafter(scores, np.float32(-np.inf))[:, None, None]
         quiet = np.minimum(scores, np.float32(QUIET))[:, None, None]
         sharp = np.minimum(maps, quiet + np.float32(STEEP) * (maps - quiet))
-        return np.maximum(sharp, np.minimum(wide, below))
+        return np.asarray(np.maximum(sharp, np.minimum(wide, below)), dtype=np.float32)

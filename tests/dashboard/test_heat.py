@@ -44,16 +44,51 @@ def test_the_scale_hangs_on_the_limits_not_on_the_picture() -> None:
     assert strong > 0
 
 
+@pytest.mark.parametrize(
+    ("score", "colour", "opacity"),
+    [(0.461, (240, 196, 84), 0.16), (0.62, (226, 74, 42), 0.46), (0.9, (168, 18, 44), 0.58)],
+)
+def test_even_heat_has_the_colour_of_its_place_on_the_scale(
+    score: float, colour: tuple[int, int, int], opacity: float
+) -> None:
+    painted = overlay(np.zeros((60, 80), np.uint8), (score, score), LIMITS)
+    assert (painted == painted[0, 0]).all()
+    assert painted[0, 0].tolist() == pytest.approx([*colour, round(255 * opacity)], abs=2)
+
+
+def test_a_map_that_lies_on_the_limit_everywhere_is_clear() -> None:
+    assert not overlay(np.full((60, 80), 7, np.uint8), (LIMITS.t_lo, LIMITS.t_lo), LIMITS).any()
+
+
+def test_no_seam_shows_where_a_drawing_was_put_together() -> None:
+    random = np.random.default_rng(0)
+    hills = np.asarray(cv2.GaussianBlur(random.random((320, 250)), (0, 0), 4.0))
+    stored = ((hills - hills.min()) / np.ptp(hills) * 255).astype(np.uint8)
+    upright = overlay(stored, (0.05, 0.9), LIMITS).astype(int)
+    turned = overlay(stored[::-1], (0.05, 0.9), LIMITS)[::-1].astype(int)  # its bands begin elsewhere
+    assert (np.abs(upright - turned)[..., 3] > 3).mean() < 1e-4
+
+
+def test_the_outline_stands_where_the_limit_is_passed() -> None:
+    slope = np.tile(np.arange(0, 255, 4, dtype=np.uint8), (48, 1))
+    painted = overlay(slope, (0.0, 1.0), Limits(0.5, 0.9))[300]
+    white = np.flatnonzero((painted[:, :3] > 240).all(axis=1) & (painted[:, 3] > 200))
+    passed = (0.5 * 255 / 4 + 0.5) * LONGEST / 64
+    assert white.mean() == pytest.approx(passed, abs=1.0)
+    assert not painted[: white[0] - 5, 3].any()
+    assert painted[white[-1] + 5 :, 3].all()
+
+
 def test_without_a_fail_limit_nothing_is_painted_as_failed() -> None:
-    above = scaled(np.array([[0.46, 9.0]]), Limits(0.46, None))
-    assert above[0].tolist() == pytest.approx([0.0, 1.0])
+    heat = scaled(np.array([[0.0, 8.54]]), Limits(0.46, None))
+    assert heat[0].tolist() == pytest.approx([0.0, 1.0])
 
 
 @given(st.floats(0.1, 5), st.floats(0, 0.01), st.floats(0, 1), st.floats(0, 1))
 def test_the_colour_agrees_with_the_verdict(t_lo: float, width: float, one: float, other: float) -> None:
     limits = Limits(t_lo, t_lo + width)
     values = np.array([[t_lo * one, t_lo + width * other, t_lo + width + 0.01 + one]])
-    passed, review, failed = scaled(values, limits)[0].tolist()
+    passed, review, failed = scaled(values - t_lo, limits)[0].tolist()
     assert passed <= 0 or one == 1
     assert 0 <= review <= 1 or width < 1e-8
     assert failed > 1

@@ -34,9 +34,10 @@ from model.backbones import build_encoder
 from model.fixture import Fixture
 from model.manifest import CalibrationRecord, Manifest, ModelLimits
 from model.model_file import save, sha256_of, tensors_of
+from model.neighbours import GoldenPictures
 from model.networks import Networks, assemble
 from model.predictor import Predictor
-from model.remembering import pictures_of, record_of, remember
+from model.remembering import record_of, remember
 from model.runtimes import Fingerprint, RuntimeChoice, open_runtime
 from workers.frames import Bounds
 from workers.inspection import GROUP, Inspector, Stores
@@ -236,8 +237,8 @@ def save_model(
     if golden is not None:
         choice = RuntimeChoice("torch", "f32", 1)
         runtime = open_runtime(networks.teacher, networks.student, size=(SIDE, SIDE), choice=choice, memory=True)
-        second = remember(runtime, golden, "both")
-        pictures = pictures_of(second, golden)
+        second, kept = remember(runtime, golden, "both")
+        pictures = GoldenPictures.of(golden[kept])
     calibration = CalibrationRecord(scores=(0.1,), fingerprint=fingerprint or _fingerprint())
     told = record_of(second) if second else None
     words = _manifest(fixture, limits=limits, calibration=calibration, memory=told)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model import remembering
+from model import remembering, widening
 from model.architecture import Architecture
 from model.backbones import build_encoder
 from model.errors import ModelFileInvalid
@@ -25,7 +25,7 @@ from model.networks import Networks, assemble
 from model.openvino_graph import offers
 from model.openvino_search import OpenVinoSearch
 from model.predictor import Predictor
-from model.remembering import most_parts, pictures_of, record_of, remember
+from model.remembering import most_parts, most_varied, record_of, remember
 from model.runtimes import Runtime, RuntimeChoice, open_runtime
 from model.scorer import Scorer
 
@@ -283,6 +283,11 @@ def pictures(count: int, *, seed: int = 0) -> NDArray[np.uint8]:
     return coarse.repeat(8, axis=1).repeat(8, axis=2)
 
 
+@pytest.fixture(autouse=True)
+def neighbourhoods_on_small_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(widening, "FEWEST_CELLS", 4)
+
+
 def runtime_of(networks: Networks, name: str) -> Runtime:
     choice = RuntimeChoice("openvino" if name == "openvino" else "torch", "f32", 1)
     return open_runtime(networks.teacher, networks.student, size=(SIDE, SIDE), choice=choice, memory=True)
@@ -302,7 +307,7 @@ def test_both_runtimes_give_the_same_features_and_distances(networks: Networks) 
 def test_both_runtimes_give_the_same_scores_and_maps_beside_how_far_good_parts_spread(
     networks: Networks, count: int
 ) -> None:
-    second = remember(runtime_of(networks, "openvino"), pictures(16), "both")
+    second, _ = remember(runtime_of(networks, "openvino"), pictures(16), "both")
     assert second is not None
     ours, reference = (Scorer(runtime_of(networks, name), second=second) for name in ("openvino", "torch"))
     spread = float(np.std(reference(pictures(16, seed=3)).scores))
@@ -312,7 +317,7 @@ def test_both_runtimes_give_the_same_scores_and_maps_beside_how_far_good_parts_s
 
 
 def test_a_part_whose_features_are_no_numbers_has_no_score_on_either_runtime(networks: Networks) -> None:
-    second = remember(runtime_of(networks, "openvino"), pictures(4), "both")
+    second, _ = remember(runtime_of(networks, "openvino"), pictures(4), "both")
     assert second is not None
     for name in ("torch", "openvino"):
         runtime = runtime_of(networks, name)
@@ -332,9 +337,38 @@ def test_without_a_memory_there_are_no_features(networks: Networks) -> None:
 
 
 def test_no_more_parts_are_remembered_than_can_be_searched(networks: Networks) -> None:
-    second = remember(runtime_of(networks, "torch"), pictures(MOST_PARTS + 2), "both")
+    second, kept = remember(runtime_of(networks, "torch"), pictures(MOST_PARTS + 2), "both")
     assert second is not None
-    assert second.memory.bank.shape[1] == MOST_PARTS
+    assert second.wide is not None
+    assert second.memory.bank.shape[1] == second.wide.memory.bank.shape[1] == MOST_PARTS == len(set(kept.tolist()))
+
+
+def test_of_many_parts_the_most_varied_ones_are_remembered() -> None:
+    usual = features(40) * 0.1
+    odd = features(3, seed=5)
+    given_parts = np.concatenate([usual[:10], odd, usual[10:]])
+    chosen = most_varied(given_parts, 6).tolist()
+    assert chosen == sorted(set(chosen))
+    assert {10, 11, 12} <= set(chosen)
+
+
+def test_all_parts_are_kept_where_there_are_few_and_none_twice_where_they_are_all_alike() -> None:
+    assert most_varied(features(5), 5).tolist() == [0, 1, 2, 3, 4]
+    alike = np.repeat(features(1), 9, axis=0)
+    assert len(set(most_varied(alike, 6).tolist())) == 6
+
+
+def test_the_remembered_parts_are_named_in_the_order_of_the_bank(networks: Networks) -> None:
+    runtime = runtime_of(networks, "torch")
+    shown = pictures(2 * MOST_PARTS + 9, seed=4)
+    second, kept = remember(runtime, shown, "both", seed=3)
+    assert second is not None
+    memory = replace(second.memory, usual=torch.zeros_like(second.memory.usual))
+    for place in (0, 17, MOST_PARTS - 1):
+        seen = runtime.look(shown[kept[place] : kept[place] + 1]).features
+        assert seen is not None
+        alone = replace(memory, bank=memory.bank[:, place : place + 1])
+        assert alone.distances(seen).max() == pytest.approx(0, abs=0.05)
 
 
 def test_parts_of_many_cells_are_fewer_so_that_the_bank_stays_bounded(
@@ -344,22 +378,19 @@ def test_parts_of_many_cells_are_fewer_so_that_the_bank_stays_bounded(
     assert most_parts(128 * 128 * 176) == 11  # at 1024² pixels
     assert most_parts(10**9) == remembering.FEWEST_PARTS
     monkeypatch.setattr(remembering, "MOST_BYTES", 2 * 10 * 176 * (SIDE // 8) ** 2)
-    second = remember(runtime_of(networks, "torch"), pictures(30), "both")
+    second, kept = remember(runtime_of(networks, "torch"), pictures(30), "both")
     assert second is not None
-    assert second.memory.bank.shape[1] == 10
-    shown = pictures_of(second, pictures(30))
-    assert shown is not None
-    assert len(shown) == 10
+    assert second.memory.bank.shape[1] == 10 == len(kept)
 
 
 def test_the_student_alone_needs_no_memory(networks: Networks) -> None:
-    assert remember(runtime_of(networks, "torch"), pictures(6), "student") is None
+    assert remember(runtime_of(networks, "torch"), pictures(6), "student")[0] is None
 
 
 def test_a_model_file_keeps_the_memory_and_scores_the_same(networks: Networks, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     runtime = runtime_of(networks, "torch")
-    second = remember(runtime, pictures(12), "both", after_picture=lambda done, total: told.append((done, total)))
+    second, _ = remember(runtime, pictures(12), "both", after_picture=lambda done, total: told.append((done, total)))
     assert second is not None
     assert second.share == SHARES["both"]
     assert told[-1] == (12, 12)
@@ -386,7 +417,7 @@ def test_a_model_file_keeps_the_memory_and_scores_the_same(networks: Networks, t
 
 
 def test_a_model_of_before_neighbourhoods_were_remembered_scores_the_same(networks: Networks) -> None:
-    second = remember(runtime_of(networks, "torch"), pictures(12), "both")
+    second, _ = remember(runtime_of(networks, "torch"), pictures(12), "both")
     assert second is not None
     older = replace(second, wide=None)
     assert record_of(older).wide is None
@@ -397,7 +428,7 @@ def test_a_model_of_before_neighbourhoods_were_remembered_scores_the_same(networ
 
 
 def test_what_nobody_looks_at_does_not_widen_what_is_shown(networks: Networks) -> None:
-    second = remember(runtime_of(networks, "torch"), pictures(12), "both")
+    second, _ = remember(runtime_of(networks, "torch"), pictures(12), "both")
     valid = np.zeros((SIDE, SIDE), np.bool_)
     valid[: SIDE // 2] = True
     scored = Scorer(runtime_of(networks, "torch"), valid=valid, second=second)(pictures(3, seed=9))
@@ -405,7 +436,7 @@ def test_what_nobody_looks_at_does_not_widen_what_is_shown(networks: Networks) -
 
 
 def test_a_model_file_that_lost_its_neighbourhoods_is_refused(networks: Networks, tmp_path: Path) -> None:
-    second = remember(runtime_of(networks, "torch"), pictures(4), "both")
+    second, _ = remember(runtime_of(networks, "torch"), pictures(4), "both")
     assert second is not None
     words = Manifest(
         architecture=Architecture().to_dict(),
@@ -421,7 +452,7 @@ def test_a_model_file_that_lost_its_neighbourhoods_is_refused(networks: Networks
 
 
 def test_a_model_file_that_lost_its_memory_is_refused(networks: Networks, tmp_path: Path) -> None:
-    second = remember(runtime_of(networks, "torch"), pictures(4), "both")
+    second, _ = remember(runtime_of(networks, "torch"), pictures(4), "both")
     assert second is not None
     fixture = Fixture("none", None, SIDE, SIDE, (SIDE, SIDE))
     words = Manifest(

@@ -20,7 +20,7 @@ from model.neighbours import MOST, TILE, GoldenPictures, Neighbours, cells_of, n
 from model.networks import Networks, assemble
 from model.predictor import Predictor
 from model.regions import RegionRule
-from model.remembering import pictures_of, record_of, remember
+from model.remembering import record_of, remember
 from model.runtimes import Runtime, RuntimeChoice, open_runtime
 from tests.model.learning.conftest import part
 
@@ -204,8 +204,8 @@ def runtime_of(networks: Networks, *, memory: bool) -> Runtime:
 
 def saved(networks: Networks, path: Path, witness: Witness, *, shown: bool = True, count: int = 6) -> Predictor:
     """A model file with a memory of `count` parts, and with their pictures where they are to be shown."""
-    second = remember(runtime_of(networks, memory=witness != "student"), pictures(count), witness)
-    kept = pictures_of(second, pictures(count)) if shown else None
+    second, parts = remember(runtime_of(networks, memory=witness != "student"), pictures(count), witness)
+    kept = GoldenPictures.of(pictures(count)[parts]) if shown and second else None
     words = Manifest(
         architecture=Architecture().to_dict(), height=SIDE, width=SIDE,
         fixture=Fixture("none", None, SIDE, SIDE, (SIDE, SIDE)).to_dict(), memory=record_of(second) if second else None,

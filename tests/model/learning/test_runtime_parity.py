@@ -59,7 +59,7 @@ def test_half_precision_is_measured_as_it_is_and_only_where_it_is_looked_at(netw
 def test_with_a_memory_the_fused_maps_are_compared(networks: Networks) -> None:
     choice = RuntimeChoice("openvino", "f32", 1)
     runtime = open_runtime(networks.teacher, networks.student, size=SIZE, choice=choice, memory=True)
-    second = remember(runtime, pictures(6, seed=1), "both")
+    second, _ = remember(runtime, pictures(6, seed=1), "both")
     scorer = Scorer(runtime, second=second)
     pair = (networks.teacher, networks.student)
     found = measure_parity(scorer, pictures(1), SCORES, networks=pair, second=second)

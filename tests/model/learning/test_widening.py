@@ -14,6 +14,7 @@ from model.widening import QUIET, REACH, STEP, Widener, learn_wide, neighbourhoo
 SIZE = (128, 128)
 CELLS = 16  # of stride 8
 CHANNELS = 12
+UNITS = Units(0.0, 1.0)
 
 Floats = NDArray[np.float32]
 
@@ -30,6 +31,18 @@ def worn(features: Floats, rows: slice, columns: slice, *, by: float = 0.7) -> F
     return changed
 
 
+def calm(features: Floats) -> Floats:
+    """Distances of cells that tell nothing by themselves."""
+    return np.zeros((len(features), *features.shape[2:]), np.float32)
+
+
+def learnt(parts: int) -> Wide:
+    given_parts = texture(parts)
+    wide = learn_wide(given_parts, calm(given_parts), UNITS, SIZE)
+    assert wide is not None
+    return wide
+
+
 def flat(score: float) -> tuple[Floats, Floats]:
     """A map with one highest pixel, and its score."""
     maps = np.zeros((1, *SIZE), np.float32)
@@ -39,7 +52,7 @@ def flat(score: float) -> tuple[Floats, Floats]:
 
 def test_a_neighbourhood_is_the_mean_of_six_by_six_cells() -> None:
     given_cells = texture(2)
-    means = neighbourhoods(given_cells)
+    means = neighbourhoods(given_cells, calm(given_cells), UNITS)
     assert means.shape == (2, CHANNELS, CELLS // STEP, CELLS // STEP)
     assert means[:, :, 2, 3] == pytest.approx(given_cells[:, :, 2:8, 4:10].mean(axis=(2, 3)), abs=1e-5)
 
@@ -47,36 +60,57 @@ def test_a_neighbourhood_is_the_mean_of_six_by_six_cells() -> None:
 def test_at_an_edge_it_is_the_mean_of_the_cells_that_are_there() -> None:
     given_cells = texture(1)
     assert REACH == 1
-    assert neighbourhoods(given_cells)[0, :, 0, 0] == pytest.approx(
+    assert neighbourhoods(given_cells, calm(given_cells), UNITS)[0, :, 0, 0] == pytest.approx(
         given_cells[0, :, :4, :4].mean(axis=(1, 2)), abs=1e-5
     )
+
+
+def test_a_small_strong_flaw_is_not_spread_over_its_neighbourhood() -> None:
+    good = texture(1)
+    flawed, distances = good.copy(), calm(good)
+    flawed[:, :, 7, 7] += 30
+    distances[:, 7, 7] = 10
+    plain = neighbourhoods(flawed, calm(good), UNITS) - neighbourhoods(good, calm(good), UNITS)
+    kept_out = neighbourhoods(flawed, distances, UNITS) - neighbourhoods(good, calm(good), UNITS)
+    assert np.abs(plain).max() > 0.5
+    assert np.abs(kept_out).max() < 0.1
+
+
+def test_a_flaw_that_fills_its_neighbourhood_is_seen_as_it_is() -> None:
+    good = texture(1)
+    distances = np.full((1, CELLS, CELLS), 10, np.float32)
+    assert neighbourhoods(good, distances, UNITS) == pytest.approx(neighbourhoods(good, calm(good), UNITS), abs=1e-4)
 
 
 def test_features_as_the_network_lays_them_out_give_the_same() -> None:
     given_cells = texture(3)
     laid = np.moveaxis(np.ascontiguousarray(np.moveaxis(given_cells, 1, -1)), -1, 1)
-    assert neighbourhoods(laid) == pytest.approx(neighbourhoods(given_cells), abs=1e-6)
+    assert neighbourhoods(laid, calm(laid), UNITS) == pytest.approx(
+        neighbourhoods(given_cells, calm(given_cells), UNITS), abs=1e-6
+    )
 
 
 def test_a_worn_area_is_shown_as_far_as_it_reaches() -> None:
-    wide = learn_wide(texture(30), SIZE)
+    wide = learnt(30)
     area = np.zeros((CELLS, CELLS), bool)
     area[4:12, 2:10] = True
     pixels = area.repeat(8, axis=0).repeat(8, axis=1)
     maps, scores = flat(50.0)
-    shown = Widener(wide, SIZE)(maps, worn(texture(1, seed=9), slice(4, 12), slice(2, 10)), scores)[0]
+    area_worn = worn(texture(1, seed=9), slice(4, 12), slice(2, 10))
+    shown = Widener(wide, SIZE)(maps, area_worn, calm(area_worn), scores)[0]
     inside, outside = shown[pixels], shown[~pixels]
     assert np.median(inside) > 2 * np.quantile(outside, 0.9)
-    single = GoldenMemory.learnt(texture(30))[0].distances(worn(texture(1, seed=9), slice(4, 12), slice(2, 10)))[0]
+    single = GoldenMemory.learnt(texture(30))[0].distances(area_worn)[0]
     apart = (single[area].mean() - single[~area].mean()) / single[~area].std()
     apart_wide = (inside.mean() - outside.mean()) / outside.std()
     assert apart_wide > apart  # cell by cell it can hardly be told
 
 
 def test_a_good_part_of_a_low_score_shows_nothing_above_it() -> None:
-    wide = learn_wide(texture(30), SIZE)
+    wide = learnt(30)
     maps, scores = flat(0.2)
-    shown = Widener(wide, SIZE)(maps, worn(texture(1, seed=3), slice(0, 16), slice(0, 16), by=5), scores)
+    cells = worn(texture(1, seed=3), slice(0, 16), slice(0, 16), by=5)
+    shown = Widener(wide, SIZE)(maps, cells, calm(cells), scores)
     assert shown.max() == np.float32(0.2)
     assert np.argwhere(shown[0] == shown.max()).tolist() == [[3, 5]]  # the highest place is still the only one
 
@@ -88,10 +122,11 @@ def test_a_good_part_of_a_low_score_shows_nothing_above_it() -> None:
 @settings(deadline=None, max_examples=40)
 def test_the_score_stays_and_only_what_is_quiet_may_fall(maps: Floats, features: Floats) -> None:
     rng = np.random.default_rng(0)
-    memory = GoldenMemory.of(neighbourhoods(rng.normal(size=(5, 3, 4, 4)).astype(np.float32)))
-    widener = Widener(Wide(memory, Units(0.0, 0.1)), (32, 32))
+    golden = rng.normal(size=(5, 3, 4, 4)).astype(np.float32)
+    memory = GoldenMemory.of(neighbourhoods(golden, calm(golden), UNITS))
+    widener = Widener(Wide(memory, Units(0.0, 0.1), UNITS), (32, 32))
     scores = maps.max(axis=(1, 2))
-    shown = widener(maps, features, scores)
+    shown = widener(maps, features, np.abs(features[:, 0]), scores)
     assert (shown.max(axis=(1, 2)) == scores).all()
     told = maps >= np.minimum(scores, QUIET)[:, None, None]
     assert (shown >= maps)[told].all()
@@ -99,29 +134,34 @@ def test_the_score_stays_and_only_what_is_quiet_may_fall(maps: Floats, features:
 
 def test_below_what_good_parts_reach_neighbourhoods_are_shown_alone() -> None:
     """A noisy pixel there would hide how far a faint flaw reaches."""
-    wide = learn_wide(texture(30), SIZE)
+    wide = learnt(30)
     quiet = np.random.default_rng(0).normal(0, 0.1, (1, *SIZE)).astype(np.float32)
     quiet[0, 100, 100] = 3
     area = worn(texture(1, seed=9), slice(0, 8), slice(0, 8))
-    shown = Widener(wide, SIZE)(quiet, area, np.array([3], np.float32))[0]
+    shown = Widener(wide, SIZE)(quiet, area, calm(area), np.array([3], np.float32))[0]
     assert shown[:56, :56].min() > shown[72:, 72:90].max()
     assert shown[100, 100] == 3
 
 
 @pytest.mark.parametrize("nan_in", ["features", "map"])
 def test_what_is_no_number_leaves_no_number(nan_in: str) -> None:
-    wide = learn_wide(texture(10), SIZE)
+    wide = learnt(10)
     maps, scores = np.zeros((2, *SIZE), np.float32), np.zeros(2, np.float32)
     cells = texture(2, seed=1)
     if nan_in == "features":
         cells[1, 0, 5, 5] = np.nan
     else:
         maps[1], scores[1] = np.nan, np.nan
-    shown = Widener(wide, SIZE)(maps, cells, scores)
+    shown = Widener(wide, SIZE)(maps, cells, calm(cells), scores)
     assert np.isfinite(shown[0]).all()
     assert np.isnan(shown[1]).all()
 
 
+def test_on_a_small_input_there_are_no_neighbourhoods() -> None:
+    small = texture(10)[:, :, :, :12]
+    assert learn_wide(small, calm(small), UNITS, (128, 96)) is None
+
+
 def test_a_memory_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="8x8 cells does not fit 256x256"):
-        Widener(learn_wide(texture(10), SIZE), (256, 256))
+        Widener(learnt(10), (256, 256))

@@ -57,6 +57,33 @@ def test_one_thread_needs_no_second_graph(default_networks: Networks) -> None:
     assert all(np.isfinite(level).all() for level in outputs)
 
 
+def test_squares_are_summed_without_being_written(default_networks: Networks) -> None:
+    graph = convert(InspectionNetwork(default_networks.teacher, default_networks.student), SIZE)
+    sums = [node.input_value(0).get_node() for node in graph.get_ops() if node.get_type_name() == "ReduceSum"]
+    assert sums
+    assert all(product.input_value(0) != product.input_value(1) for product in sums)
+
+
+def test_an_answer_stays_as_it_is_when_the_next_pictures_come(default_networks: Networks) -> None:
+    runtime = _runtime(default_networks)
+    images = pictures(6)
+    for count in (1, 3):
+        before = runtime.distances(images[:count])
+        kept = [level.copy() for level in before]
+        runtime.distances(images[-count:])
+        assert all((level == own).all() for level, own in zip(before, kept, strict=True))
+
+
+def test_pictures_may_lie_anywhere_in_memory(default_networks: Networks) -> None:
+    runtime = _runtime(default_networks)
+    images = pictures(3)
+    fixed, mirrored = images.copy(), images[:, :, ::-1].copy()[:, :, ::-1]
+    fixed.flags.writeable = False
+    for given in (fixed, mirrored):
+        for level, own in zip(runtime.distances(given), runtime.distances(images), strict=True):
+            assert (level == own).all()
+
+
 @several
 @pytest.mark.parametrize("count", range(1, 10))
 def test_every_picture_of_a_batch_gets_its_own_answer(default_networks: Networks, count: int) -> None:
