@@ -31,7 +31,7 @@ FRAME: Size = (1280, 1024)  # width, height
 SHOWN = "ring"  # the simulated product
 GOLDEN = 64  # pictures at most that int8 is quantised by
 RENDERED = 24  # simulated pictures, shown again and again where more are wanted
-REMEMBERED = 160  # pictures, three quarters of which make a full memory
+REMEMBERED = 160  # pictures, more than are looked at for a full memory
 METHOD = "rd-e+gii"
 
 

@@ -7,7 +7,8 @@ are the whole random state. Read with weights_only: a checkpoint is data, never 
 
 import io
 import pickle
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,15 @@ class CheckpointInvalid(ValueError):
 class Place:
     """Where a run is: stage and iteration to go on with, and the seconds already spent in that stage.
 
-    fingerprint: names the run (settings, seed, pictures), so that none goes on with another's networks.
+    fingerprint: names the run (settings, seed, pictures), so that none goes on with another's networks. past: what
+    training wants to tell in the end of all that lies before, in plain values.
     """
 
     stage: int
     iteration: int
     elapsed: float
     fingerprint: str
+    past: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, room: Classroom, place: Place) -> None:
@@ -41,7 +44,7 @@ def save_checkpoint(path: Path, room: Classroom, place: Place) -> None:
     teacher = room.optimisers.teacher
     state: dict[str, Any] = {
         "format": FORMAT,
-        "place": [place.stage, place.iteration, place.elapsed, place.fingerprint],
+        "place": [place.stage, place.iteration, place.elapsed, place.fingerprint, dict(place.past)],
         "teacher": room.networks.teacher.state_dict(),
         "student": room.networks.student.state_dict(),
         "teacher_optimiser": teacher.state_dict() if teacher else None,

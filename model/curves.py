@@ -37,9 +37,9 @@ class Curve:
 class _Thinned:
     """Means over so many iterations in a row that at most MOST_POINTS are kept; twice as many whenever it is full."""
 
-    def __init__(self) -> None:
-        self._points: list[tuple[int, float, int]] = []  # last iteration, sum of losses, how many
-        self._width = 1
+    def __init__(self, points: Sequence[tuple[int, float, int]] = (), width: int = 1) -> None:
+        self._points = list(points)  # last iteration, sum of losses, how many
+        self._width = width
 
     def add(self, iteration: int, loss: float) -> None:
         if self._points and self._points[-1][2] < self._width:
@@ -52,16 +52,26 @@ class _Thinned:
             self._width *= 2
         self._points.append((iteration, loss, 1))
 
+    @property
+    def state(self) -> tuple[list[tuple[int, float, int]], int]:
+        """What a new one goes on from."""
+        return list(self._points), self._width
+
     def curve(self, stage: str, network: str) -> Curve:
         means = tuple(total / count for _, total, count in self._points)
         return Curve(stage, network, tuple(iteration for iteration, *_ in self._points), means)
 
 
 class CurveKeeper:
-    """Takes the losses of every step, and gives the curves at any time."""
+    """Takes the losses of every step, and gives the curves at any time. state: of an earlier one, to go on from."""
 
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], _Thinned] = {}
+    def __init__(self, state: Mapping[tuple[str, str], Any] | None = None) -> None:
+        self._kept = {names: _Thinned(*kept) for names, kept in (state or {}).items()}
+
+    @property
+    def state(self) -> dict[tuple[str, str], Any]:
+        """Plain values by stage and network."""
+        return {names: kept.state for names, kept in self._kept.items()}
 
     def add(self, stage: str, iteration: int, losses: Mapping[str, float | None]) -> None:
         """losses: by network; None where it did not learn in this step. iteration: of the stage, from 1."""

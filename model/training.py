@@ -11,10 +11,10 @@ of computing, image AUROC 0.965 staged (16 + 50 iterations of 4) against 0.850 j
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -95,7 +95,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What training took: iterations by stage, the last losses, and seconds and the losses' curves in this run."""
+    """What training took, before and after an interruption: iterations by stage, the last losses, seconds, curves."""
 
     iterations: dict[str, int]
     losses: Losses
@@ -118,28 +118,20 @@ def train(
     """
     room = _classroom(networks, plan, device or torch.device("cpu"))
     place = _where_to_begin(room, plan)
-    begun = time.monotonic()
     features = FeatureCache(room, batches)
-    done: dict[str, int] = {}
+    record = _Record(place.past, after_step)
     last = Losses()
-    kept = CurveKeeper()
-
-    def stepped(tick: Tick) -> None:
-        kept.add(tick.stage, tick.iteration, asdict(tick.losses))
-        after_step(tick)
-
     for number, (stage, budget) in enumerate(stages(networks, plan)):
         if number < place.stage:
             continue
         here = place if number == place.stage else Place(number, 0, 0.0, plan.fingerprint)
         pace = Pace(budget, cancelled=cancelled, iteration=here.iteration, elapsed=here.elapsed)
-        last = _run(room, stage, pace, batches=batches, features=features, watch=_Watch(plan, here, stepped))
-        done[stage] = pace.iteration
+        last = _run(room, stage, pace, batches=batches, features=features, watch=_Watch(plan, here, record))
     networks.teacher.eval()
     networks.student.eval()
     if plan.checkpoint:
         plan.checkpoint.unlink(missing_ok=True)
-    return TrainingReport(done, last, time.monotonic() - begun, kept.curves)
+    return TrainingReport(record.iterations, last, record.seconds, record.kept.curves)
 
 
 def stages(networks: Networks, plan: TrainingPlan) -> list[tuple[str, Budget]]:
@@ -159,26 +151,49 @@ def rate_factor(rates: Rates, fraction: float) -> float:
     return LAST_FACTOR + (1 - LAST_FACTOR) * (1 + math.cos(math.pi * fraction)) / 2
 
 
+class _Record:
+    """What a run has done, with what lies before an interruption."""
+
+    def __init__(self, past: Mapping[str, Any], after_step: Callable[[Tick], None]) -> None:
+        self.iterations: dict[str, int] = dict(past.get("iterations", {}))
+        self.kept = CurveKeeper(past.get("curves"))
+        self._after_step = after_step
+        self._begun = time.monotonic() - float(past.get("seconds", 0.0))
+
+    def stepped(self, tick: Tick) -> None:
+        self.iterations[tick.stage] = tick.iteration
+        self.kept.add(tick.stage, tick.iteration, asdict(tick.losses))
+        self._after_step(tick)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._begun
+
+    @property
+    def past(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        return {"iterations": dict(self.iterations), "curves": self.kept.state, "seconds": self.seconds}
+
+
 class _Watch:
     """Progress and checkpoints of one stage."""
 
-    def __init__(self, plan: TrainingPlan, place: Place, after_step: Callable[[Tick], None]) -> None:
+    def __init__(self, plan: TrainingPlan, place: Place, record: _Record) -> None:
         self.plan = plan
         self._place = place
-        self._after_step = after_step
+        self._record = record
         self._saved_at = time.monotonic()
 
     def step_done(self, room: Classroom, stage: str, pace: Pace, losses: Losses) -> None:
         finished = pace.iteration + 1
-        self._after_step(
-            Tick(stage, finished, pace.fraction, losses, pace.step_seconds, pace.remaining_seconds),
-        )
+        self._record.stepped(Tick(stage, finished, pace.fraction, losses, pace.step_seconds, pace.remaining_seconds))
         if time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
             self.save(room, finished, pace.elapsed)
 
     def save(self, room: Classroom, iteration: int, elapsed: float) -> None:
         if self.plan.checkpoint:
-            save_checkpoint(self.plan.checkpoint, room, replace(self._place, iteration=iteration, elapsed=elapsed))
+            here = replace(self._place, iteration=iteration, elapsed=elapsed, past=self._record.past)
+            save_checkpoint(self.plan.checkpoint, room, here)
         self._saved_at = time.monotonic()
 
 

@@ -45,7 +45,7 @@ def test_six_iterations_are_three_and_three_after_a_resume(
 ) -> None:
     again = build_networks(SMALL, seed=0)
     plan = TrainingPlan(Budget(iterations=6), schedule, teacher_share=1 / 3)
-    train(networks, batches_of(parts), plan)
+    whole = train(networks, batches_of(parts), plan)
 
     ticks: list[Tick] = []
     halting = TrainingPlan(
@@ -55,9 +55,15 @@ def test_six_iterations_are_three_and_three_after_a_resume(
         train(again, batches_of(parts), halting, after_step=ticks.append, cancelled=lambda: len(ticks) >= 3)
     assert len(ticks) == 3
     third = build_networks(SMALL, seed=5)  # all of it must come from the checkpoint
-    train(third, batches_of(parts), halting, after_step=ticks.append)
+    report = train(third, batches_of(parts), halting, after_step=ticks.append)
 
     assert len(ticks) == 6
+    assert report.iterations == whole.iterations  # it tells of what lies before the interruption too
+    assert [(one.stage, one.network, one.iterations) for one in report.curves] == [
+        (one.stage, one.network, one.iterations) for one in whole.curves
+    ]
+    for one, other in zip(report.curves, whole.curves, strict=True):
+        assert one.losses == pytest.approx(other.losses)
     assert equal(weights(networks), weights(third))
     assert not (tmp_path / "c").exists()
 
