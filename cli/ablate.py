@@ -1,8 +1,9 @@
 """`flawline ablate`: the ablations of the method one after the other on the same data, side by side in one table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cli.asked import Asked
 from cli.columns import Columns
@@ -55,7 +56,10 @@ def ablate_data(data: Path, asked: Asked, *, json_file: Path | None) -> int:
     runs: list[Run] = []
     complete = False
     try:
-        _run_all(plans, runs, stop)
+        for run in _run_all(plans, stop):
+            runs.append(run)
+            if str(json_file) != "-":  # whatever happens to this process, the figures so far are there
+                write_json(_values(runs, of=len(plans), complete=False), json_file)
         complete = True
     except TrainingCancelled:
         err.print(f"stopped after {len(runs)} of {len(plans)} runs")
@@ -83,29 +87,31 @@ def _plans(data: Path, asked: Asked, settings: Settings) -> list[Plan]:
     return [Plan(one, name, options) for one in sets for name, options in each.items()]
 
 
-def _run_all(plans: Sequence[Plan], runs: list[Run], stop: Stop) -> None:
-    """Each run is added as soon as it is finished. Raises TrainingCancelled, ModelUnusable."""
+def _run_all(plans: Sequence[Plan], stop: Stop) -> Iterator[Run]:
+    """Each run as soon as it is finished. Raises TrainingCancelled, ModelUnusable."""
     for number, plan in enumerate(plans, start=1):
         err.print(f"{number} of {len(plans)}: {plan.ablation} on {_name(plan.data)}", markup=False, soft_wrap=True)
         with plain_refusals(), progress() as tell:
             run = attempt(plan.data, plan.ablation, plan.options, progress=tell, cancelled=lambda: stop.asked)
-        runs.append(run)
         if run.outcome != "done":
             err.print(f"{run.outcome}; the others go on")
+        yield run
 
 
-def _tell(runs: Sequence[Run], *, of: int, complete: bool, json_file: Path | None) -> None:
-    over = means(runs)
-    values = {
+def _values(runs: Sequence[Run], *, of: int, complete: bool) -> Mapping[str, Any]:
+    return {
         "complete": complete,
         "planned": of,
         "runs": [run.to_dict() for run in runs],
-        "means": [mean.to_dict() for mean in over],
+        "means": [mean.to_dict() for mean in means(runs)],
     }
-    write_json(values, json_file)
+
+
+def _tell(runs: Sequence[Run], *, of: int, complete: bool, json_file: Path | None) -> None:
+    write_json(_values(runs, of=of, complete=complete), json_file)
     if str(json_file) == "-":
         return
-    _table(runs, over).print()
+    _table(runs, means(runs)).print()
     for run in runs:
         if run.outcome != "done":
             out.print(f"{run.ablation} on {_name(run.data)} {run.outcome}: {run.reason}", markup=False, soft_wrap=True)

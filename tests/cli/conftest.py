@@ -48,7 +48,7 @@ def flawline() -> Run:
     return run
 
 
-def interrupted(words: Sequence[str], *, when: str) -> tuple[int, str, str]:
+def interrupted(words: Sequence[str], *, when: str, by: signal.Signals = signal.SIGINT) -> tuple[int, str, str]:
     """`flawline WORDS` in a process of its own, stopped by Ctrl-C once it says `when`: exit code, output, errors."""
     environment = os.environ | {"FLAWLINE_WORKER__RUNTIME": "torch", "FLAWLINE_WORKER__THREADS": "1"}
     with subprocess.Popen(
@@ -64,6 +64,6 @@ def interrupted(words: Sequence[str], *, when: str) -> tuple[int, str, str]:
             line = running.stderr.readline()
             assert line, said
             said += line
-        running.send_signal(signal.SIGINT)
+        running.send_signal(by)
         told, rest = running.communicate(timeout=120)
     return running.returncode, told, rest

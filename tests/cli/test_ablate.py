@@ -128,6 +128,17 @@ def test_stopping_prints_what_is_finished_and_says_that_it_is_not_all(rings: Pat
     assert [run["ablation"] for run in values["runs"]] == ["rd"]
 
 
+@pytest.mark.slow
+def test_figures_are_on_the_disk_as_soon_as_there_are_any(rings: Path, tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    words = ["ablate", "--data", str(rings), *TINY, "--json", str(found)]
+    code, _, _ = interrupted(words, when="2 of 4", by=signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    values = json.loads(found.read_text())
+    assert not values["complete"]
+    assert [run["ablation"] for run in values["runs"]] == ["rd"]
+
+
 def test_json_alone_goes_to_standard_output(rings: Path, data: Path, flawline: Run) -> None:
     code, told = flawline("ablate", "--data", rings, *TINY, "--json", "-")
     assert code == 0
