@@ -39,6 +39,9 @@ class Asked:
     ignore: Annotated[list[str] | None, typer.Option(help="Do not look here: X,Y,WIDTH,HEIGHT; may be repeated.")] = (
         None
     )
+    precision: Annotated[
+        str, typer.Option(help="f32, bf16 or f16 (GPUs): in which the model will inspect, with limits of its own.")
+    ] = "f32"
     mm_per_pixel: Annotated[
         float | None, typer.Option(min=1e-6, max=1000, help="Scale of the raw picture; sizes are told in mm too then.")
     ] = None

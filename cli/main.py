@@ -17,6 +17,7 @@ from cli import (
     line_commands,
     model_commands,
     prepare_commands,
+    recipe_commands,
     spool_commands,
     store_commands,
     topics_commands,
@@ -37,6 +38,7 @@ gate_commands.add_to(app)
 learn_commands.add_to(app)
 line_commands.add_to(app)
 model_commands.add_to(app)
+recipe_commands.add_to(app)
 store_commands.add_to(app)
 account_commands.add_to(app)
 audit_commands.add_to(app)

@@ -35,6 +35,7 @@ from model.golden import Finding
 from model.learning import LearnOptions, Learnt, learn
 from model.manifest import Manifest
 from model.pace import Budget
+from model.runtimes import Precision
 from model.split import LearningImpossible
 from model.steps import TrainingDiverged
 from model.training import TrainingCancelled
@@ -59,6 +60,7 @@ def options_of(asked: Asked, settings: Settings) -> LearnOptions:
             ignored=tuple(box_of(text) for text in asked.ignore or ()),
             seed=asked.seed,
             witness=cast("Witness", _one_of("witness", asked.witness, get_args(Witness))),
+            precision=cast("Precision", _one_of("precision", asked.precision, get_args(Precision))),
             textures=asked.textures,
             runtime=settings.worker.runtime,
             review_rate=asked.review_rate,
@@ -161,7 +163,7 @@ def enter(settings: Settings, recipe: Recipe, learnt: Learnt, *, activate: bool,
     card = card_document(learnt.manifest, sha256=learnt.sha256, size=len(data), fixture_picture=picture)
     who, now = getpass.getuser(), parts.now()
     with parts.database(settings) as database, database.writing() as connection:
-        recipe = _with_scale(recipe, recipes.newest(connection, recipe.product))
+        recipe = _as_before(recipe, recipes.newest(connection, recipe.product))
         version = recipes.save(connection, recipe, who=who, note="onboarding", now=now)
         new = NewModel(
             product=recipe.product, blob=blob, sha256=learnt.sha256, size=len(data), recipe_version=version,
@@ -176,11 +178,14 @@ def enter(settings: Settings, recipe: Recipe, learnt: Learnt, *, activate: bool,
     return row
 
 
-def _with_scale(recipe: Recipe, former: tuple[int, Recipe] | None) -> Recipe:
-    """Learning anew moves no camera: where no scale is given, the former one stays."""
-    if recipe.millimetres_per_pixel is not None or former is None:
+def _as_before(recipe: Recipe, former: tuple[int, Recipe] | None) -> Recipe:
+    """Learning anew moves no camera and asks for none of this: what was set before stays, but for a scale given now."""
+    if former is None:
         return recipe
-    return recipe.model_copy(update={"millimetres_per_pixel": former[1].millimetres_per_pixel})
+    kept = {name: getattr(former[1], name) for name in ("min_region_area", "classes", "millimetres_per_pixel")}
+    if recipe.millimetres_per_pixel is not None:
+        del kept["millimetres_per_pixel"]
+    return recipe.model_copy(update=kept)
 
 
 def evaluate_data(data: Path, asked: Asked, *, keep: Path | None, json_file: Path | None) -> int:

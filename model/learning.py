@@ -34,6 +34,7 @@ from model.model_file import save, tensors_of
 from model.neighbours import GoldenPictures
 from model.networks import Networks, build_networks
 from model.pace import Budget
+from model.precision import require_precision
 from model.predictor import Predictor, valid_pixels
 from model.remembering import LOOKED_AT, record_of, remember
 from model.runtime_parity import MOST_PICTURES, measure_parity
@@ -97,6 +98,7 @@ def learn(
     """
     options = options or LearnOptions()
     job = _Job(options, destination, progress, cancelled)
+    require_precision(RuntimeChoice(options.runtime, options.precision, options.threads))
     start = open_start(options.warm_start, options.architecture)
     networks = build_networks(options.architecture, weights=options.weights, seed=options.seed)
     golden, extra = job.read(pictures, held_out, networks.expert)

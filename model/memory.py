@@ -91,6 +91,10 @@ class GoldenMemory:
         settled = replace(memory, usual=torch.from_numpy(usual), strays=torch.from_numpy(strays))
         return settled, np.asarray((found - usual) / strays, dtype=np.float32)
 
+    def on(self, device: torch.device) -> "GoldenMemory":
+        """The same with what is searched on another device; usual and strays stay where maps are made."""
+        return replace(self, bank=self.bank.to(device), mean=self.mean.to(device), spread=self.spread.to(device))
+
     @cached_property
     def bank_squares(self) -> Tensor:
         """(cells, 1, parts): squared lengths of what is remembered."""
@@ -130,14 +134,15 @@ class GoldenMemory:
 
     def _search(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """The distances of a few pictures: what is asked for one of them takes nine times its features' memory."""
-        given = ((torch.from_numpy(features).movedim(1, -1) - self.mean) / self.spread).contiguous()  # (B, h, w, C)
+        features_here = torch.from_numpy(features).to(self.bank.device)
+        given = ((features_here.movedim(1, -1) - self.mean) / self.spread).contiguous()  # (B, h, w, C)
         # Asked from the bank's side, so that the bank is read once: which cells around each bank cell come near it?
         padded = F.pad(given, (0, 0, REACH, REACH, REACH, REACH))
         asked = padded.unfold(1, AROUND, 1).unfold(2, AROUND, 1).permute(1, 2, 0, 4, 5, 3)
         asked = asked.reshape(len(self.bank), -1, given.shape[-1])
         squares = torch.baddbmm(self.bank_squares, asked, self.bank.mT, alpha=-2)  # (cells, asked, parts)
         own = (given * given).sum(-1).movedim(0, -1)
-        return self.settled(squares.amin(dim=2).numpy(), own.numpy(), batch=len(given))
+        return self.settled(squares.amin(dim=2).cpu().numpy(), own.cpu().numpy(), batch=len(given))
 
     def settled(self, nearest: NDArray[np.float32], own: NDArray[np.float32], *, batch: int) -> NDArray[np.float32]:
         """The last step of every search: from what each bank cell has found to distances in units of what strays.

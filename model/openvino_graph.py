@@ -65,8 +65,7 @@ def compiled(graph: openvino.Model, choice: RuntimeChoice, *, aim: Aim = "THROUG
 
     Raises RuntimeUnavailable where this CPU lacks the chosen precision, or OpenVINO takes another one.
     """
-    if not offers(choice.precision):
-        raise RuntimeUnavailable(f"this CPU has no {choice.precision} arithmetic for OpenVINO; choose f32")
+    require_offered(choice.precision)
     # The precision is always named: by itself OpenVINO takes bfloat16 on a CPU that has it.
     settings: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": choice.precision, "PERFORMANCE_HINT": aim}
     if choice.threads is not None:
@@ -81,6 +80,12 @@ def compiled(graph: openvino.Model, choice: RuntimeChoice, *, aim: Aim = "THROUG
 def offers(precision: Precision) -> bool:
     """Whether this CPU computes in a precision."""
     return CAPABILITIES[precision] in core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+
+
+def require_offered(precision: Precision) -> None:
+    """Raise RuntimeUnavailable where this CPU does not compute in a precision."""
+    if not offers(precision):
+        raise RuntimeUnavailable(f"this CPU has no {precision} arithmetic for OpenVINO; choose f32")
 
 
 @cache

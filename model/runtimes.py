@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from model.backbones import check_size
+from model.conveyor import Conveyor
 from model.errors import RuntimeUnavailable
 from model.inspection_network import InspectionNetwork
 from model.memory import GoldenMemory, Search
@@ -100,8 +101,7 @@ def open_runtime(
     """
     check_size(*size)
     choice = choice or RuntimeChoice()
-    runtime = _automatic() if choice.runtime == "auto" else choice.runtime
-    if runtime == "torch":
+    if chosen_runtime(choice) == "torch":
         network = InspectionNetwork(
             teacher, student, normalisation=normalisation, memory=memory, dtype=DTYPES[choice.precision]
         )
@@ -122,6 +122,7 @@ class TorchRuntime:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._threads = choice.threads
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        self._conveyor = Conveyor(self._network, size, self._device) if self._device.type == "cuda" else None
         self.fingerprint = Fingerprint("torch", torch.__version__, self._device.type, choice.precision)
 
     def distances(self, images: NDArray[np.uint8]) -> Distances:
@@ -131,27 +132,29 @@ class TorchRuntime:
     def look(self, images: NDArray[np.uint8]) -> Seen:
         """See Runtime."""
         check_images(images, self.size)
+        parts = self._conveyor(images) if self._conveyor else self._on_the_cpu(images)
+        first, second, third, *features = (np.concatenate(level) for level in zip(*parts, strict=True))
+        return Seen((first, second, third), *(np.moveaxis(found, -1, 1) for found in features))
+
+    def _on_the_cpu(self, images: NDArray[np.uint8]) -> list[tuple[NDArray[np.float32], ...]]:
         starts = range(0, len(images), LARGEST_BATCH)
         before = torch.get_num_threads()
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         try:
-            parts = [self._run(images[start : start + LARGEST_BATCH]) for start in starts]
+            return [self._run(images[start : start + LARGEST_BATCH]) for start in starts]
         finally:
             torch.set_num_threads(before)
-        first, second, third, *features = (np.concatenate(level) for level in zip(*parts, strict=True))
-        return Seen((first, second, third), *(np.moveaxis(found, -1, 1) for found in features))
 
     def search(self, memory: GoldenMemory) -> Search:
-        """See Runtime; on the CPU, where the maps are made too."""
+        """See Runtime; the maps are made on the CPU."""
         memory.require_numbers()
-        return memory.distances
+        return memory.on(self._device).distances
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-        given = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
-        # TF32 would round float32 convolutions to ten bits on a GPU, and disagree with every other runtime.
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            return tuple(output.cpu().numpy() for output in self._network(given))
+        given = torch.from_numpy(np.ascontiguousarray(images))
+        with torch.inference_mode():
+            return tuple(output.numpy() for output in self._network(given))
 
 
 def check_images(images: NDArray[np.uint8], size: tuple[int, int]) -> None:
@@ -163,7 +166,10 @@ def check_images(images: NDArray[np.uint8], size: tuple[int, int]) -> None:
         )
 
 
-def _automatic() -> Literal["openvino", "torch"]:
+def chosen_runtime(choice: RuntimeChoice) -> Literal["openvino", "torch"]:
+    """What `auto` means on this machine."""
+    if choice.runtime != "auto":
+        return choice.runtime
     if torch.cuda.is_available():
         return "torch"
     if importlib.util.find_spec("openvino") is None:

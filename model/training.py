@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from model.ahead import ahead_on
 from model.batches import Batches
 from model.checkpoint import Place, load_checkpoint, save_checkpoint
 from model.curves import Curve, CurveKeeper
@@ -201,16 +202,17 @@ def _run(room: Classroom, stage: str, pace: Pace, *, batches: Batches, features:
     """One stage, step by step, until its pace ends."""
     step = STEPS[stage]
     losses = Losses()
-    for iteration in pace:
-        room.optimisers.set_factor(watch.plan.rate_scale * rate_factor(watch.plan.rates, pace.fraction))
-        try:
-            losses = step(room, batches[iteration], features)
-        except TrainingDiverged as problem:
-            raise TrainingDiverged(
-                f"training diverged in iteration {iteration + 1} of stage {stage}: {problem}; check the pictures, or "
-                "train in float32 with the constant rate"
-            ) from problem
-        watch.step_done(room, stage, pace, losses)
+    with ahead_on(room.device, batches) as upcoming:
+        for iteration in pace:
+            room.optimisers.set_factor(watch.plan.rate_scale * rate_factor(watch.plan.rates, pace.fraction))
+            try:
+                losses = step(room, upcoming[iteration], features)
+            except TrainingDiverged as problem:
+                raise TrainingDiverged(
+                    f"training diverged in iteration {iteration + 1} of stage {stage}: {problem}; check the pictures, "
+                    "or train in float32 with the constant rate"
+                ) from problem
+            watch.step_done(room, stage, pace, losses)
     if pace.was_cancelled:
         watch.save(room, pace.iteration, pace.elapsed)
         raise TrainingCancelled(f"cancelled after {pace.iteration} iterations of stage {stage}")

@@ -14,7 +14,7 @@ GIVEN: dict[str, Any] = {
     "budget": "4it", "size": 64, "backbone": "resnet18", "ablation": "rd", "witness": "student", "fixture": "roi",
     "flat_field": "off", "roi": "1,2,3,4",
     "ignore": ["1,1,2,2", "5,5,6,6"], "seed": 3, "review_rate": 0.05, "fail_rate": 0.01, "textures": Path("grain"),
-    "mm_per_pixel": 0.05, "turns": "flips", "tile": 128, "warm_start": "off",
+    "mm_per_pixel": 0.05, "turns": "flips", "tile": 128, "warm_start": "off", "precision": "bf16",
 }  # fmt: skip
 
 
