@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.architecture import Architecture
 from model.conveyor import PLACES, Conveyor, cut
 from model.inspection_network import InspectionNetwork
-from model.networks import Networks
-from tests.model.network.conftest import lived_in, pictures
+from tests.model.network.conftest import lived_in, pictures, untrained
 
 SIZE = (64, 96)
 DEVICES = [
@@ -84,8 +84,9 @@ def test_no_picture_is_left_out_or_cut_twice() -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_real_network_says_on_it_what_it_says_by_itself(default_networks: Networks, device: str) -> None:
-    teacher, student = lived_in(default_networks.teacher), lived_in(default_networks.student)
+def test_a_real_network_says_on_it_what_it_says_by_itself(device: str) -> None:
+    networks = untrained(Architecture())  # of its own: they are changed
+    teacher, student = lived_in(networks.teacher), lived_in(networks.student)
     network = InspectionNetwork(teacher, student, memory=True)
     images = pictures(11)
     with torch.inference_mode():
