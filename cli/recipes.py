@@ -22,12 +22,9 @@ FORGET = 0.0  # as a scale
 def show(product: str, *, version: int | None, json_file: Path | None) -> None:
     """Print a version of a recipe, the newest by default. Raises SettingsInvalid where there is none."""
     with parts.database(read_settings()) as database, database.reading() as connection:
-        newest = recipes.newest(connection, product)
-        if newest is None:
-            raise SettingsInvalid(
-                f"no recipe of {product!r} in the books; `flawline onboard {product} FOLDER` makes one"
-            )
-        number, recipe = newest if version is None else (version, recipes.one(connection, product, version))
+        number, recipe = _in_force(connection, product)
+        if version is not None:
+            number, recipe = version, recipes.one(connection, product, version)
     values = recipe.model_dump(mode="json")
     write_json({"version": number} | values, json_file)
     if str(json_file) != "-":
@@ -45,12 +42,7 @@ def change(product: str, asked: Mapping[str, Any], *, note: str, dry_run: bool, 
         raise SettingsInvalid("say why with --note; it stands in the audit log")
     settings = read_settings()
     with parts.database(settings) as database, database.writing() as connection:
-        found = recipes.newest(connection, product)
-        if found is None:
-            raise SettingsInvalid(
-                f"no recipe of {product!r} in the books; `flawline onboard {product} FOLDER` makes one"
-            )
-        version, former = found
+        version, former = _in_force(connection, product)
         recipe = _changed(former, asked)
         if not dry_run:
             version = recipes.save(connection, recipe, who=getpass.getuser(), note=note, now=parts.now())

@@ -98,7 +98,7 @@ def learn(
     """
     options = options or LearnOptions()
     job = _Job(options, destination, progress, cancelled)
-    require_precision(RuntimeChoice(options.runtime, options.precision, options.threads))
+    require_precision(job.choice)
     start = open_start(options.warm_start, options.architecture)
     networks = build_networks(options.architecture, weights=options.weights, seed=options.seed)
     golden, extra = job.read(pictures, held_out, networks.expert)
@@ -146,6 +146,7 @@ class _Job:
         self, options: LearnOptions, destination: Path, progress: Progress, cancelled: Callable[[], bool]
     ) -> None:
         self.options = options
+        self.choice = RuntimeChoice(options.runtime, options.precision, options.threads)
         self.checkpoint = destination.with_name(destination.name + ".checkpoint")
         self.fixtures: dict[str, Any] = {}
         self.weighed: dict[str, Any] = {}
@@ -255,7 +256,7 @@ class _Job:
             networks.teacher,
             networks.student,
             size=draft.size,
-            choice=RuntimeChoice(options.runtime, options.precision, options.threads),
+            choice=self.choice,
             normalisation=draft.normalisation,
             memory=options.witness != "student",
         )

@@ -79,13 +79,12 @@ def most_varied(features: NDArray[np.float32], count: int) -> NDArray[np.intp]:
     products = (parts @ parts.T).astype(np.float64)
     lengths = products.diagonal()
     apart = lengths[:, None] + lengths - 2 * products
-    nearest = -apart.sum(axis=0)  # of the first one's choice
-    chosen: list[int] = []
+    chosen = [int(apart.sum(axis=0).argmin())]
+    nearest = apart[chosen[0]]
     while len(chosen) < count:
-        farthest = int(nearest.argmax())
-        nearest = np.minimum(nearest, apart[farthest]) if chosen else apart[farthest].copy()
-        chosen.append(farthest)
-        nearest[chosen] = -np.inf  # none twice, be all alike
+        nearest[chosen[-1]] = -np.inf  # none twice, be all alike
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, apart[chosen[-1]])
     return np.sort(np.array(chosen, dtype=np.intp))
 
 

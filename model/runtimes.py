@@ -148,8 +148,9 @@ class TorchRuntime:
 
     def search(self, memory: GoldenMemory) -> Search:
         """See Runtime; the maps are made on the CPU."""
-        memory.require_numbers()
-        return memory.on(self._device).distances
+        there = memory.on(self._device)
+        there.require_numbers()
+        return there.distances
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         given = torch.from_numpy(np.ascontiguousarray(images))

@@ -17,7 +17,6 @@ from model.fusion import Units, Wide
 from model.memory import GoldenMemory, MemoryMaps, Search
 from model.threads import on_one_thread
 
-TOLD = 1.0  # of what one good part in ten reaches: cells above it count for less in a mean
 STEP = 2  # cells of stride 8: the neighbourhoods' places lie at stride 16
 REACH = 1  # such places, in each direction: 6x6 cells, 48x48 pixels of the input, are averaged
 FEWEST_CELLS = 16  # on the shorter side of an input: on less, a neighbourhood would be half of the part
@@ -28,10 +27,10 @@ STEEP = 4.0  # times as fast it falls there
 def neighbourhoods(features: NDArray[np.float32], distances: NDArray[np.float32], units: Units) -> NDArray[np.float32]:
     """The means around every second cell: (B, C, h, w) to (B, C, h / 2, w / 2); at the edges of what there is.
 
-    distances: (B, h, w) of the cells by themselves, in other than these units. A cell of which they tell that it is
-    unlike hardly counts, unless all around are: a small strong flaw must not be spread over its neighbourhood.
+    distances: (B, h, w) of the cells by themselves, not yet in these units. The farther one lies beyond what one good
+    part in ten reaches (1), the less it counts, unless all around do too: a small strong flaw must not be spread.
     """
-    unlike = np.maximum(units(distances) / TOLD, 0)
+    unlike = np.maximum(units(distances), 0)
     weights = torch.from_numpy(1 / (1 + unlike**4))[:, None]
     weighted, counted = (_around(values) for values in (torch.from_numpy(features) * weights, weights))
     return np.asarray((weighted / counted).numpy(), dtype=np.float32)

@@ -288,6 +288,17 @@ def neighbourhoods_on_small_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(widening, "FEWEST_CELLS", 4)
 
 
+def words_of(second: Second) -> Manifest:
+    """What a model file says of untrained networks with this memory."""
+    return Manifest(
+        architecture=Architecture().to_dict(),
+        height=SIDE,
+        width=SIDE,
+        fixture=Fixture("none", None, SIDE, SIDE, (SIDE, SIDE)).to_dict(),
+        memory=record_of(second),
+    )
+
+
 def runtime_of(networks: Networks, name: str) -> Runtime:
     choice = RuntimeChoice("openvino" if name == "openvino" else "torch", "f32", 1)
     return open_runtime(networks.teacher, networks.student, size=(SIDE, SIDE), choice=choice, memory=True)
@@ -394,14 +405,7 @@ def test_a_model_file_keeps_the_memory_and_scores_the_same(networks: Networks, t
     assert second is not None
     assert second.share == SHARES["both"]
     assert told[-1] == (12, 12)
-    fixture = Fixture("none", None, SIDE, SIDE, (SIDE, SIDE))
-    words = Manifest(
-        architecture=Architecture().to_dict(),
-        height=SIDE,
-        width=SIDE,
-        fixture=fixture.to_dict(),
-        memory=record_of(second),
-    )
+    words = words_of(second)
     path = tmp_path / "model.safetensors"
     save(path, tensors_of(networks.teacher, networks.student, second), words)
     fresh = Predictor.from_networks(
@@ -438,13 +442,7 @@ def test_what_nobody_looks_at_does_not_widen_what_is_shown(networks: Networks) -
 def test_a_model_file_that_lost_its_neighbourhoods_is_refused(networks: Networks, tmp_path: Path) -> None:
     second, _ = remember(runtime_of(networks, "torch"), pictures(4), "both")
     assert second is not None
-    words = Manifest(
-        architecture=Architecture().to_dict(),
-        height=SIDE,
-        width=SIDE,
-        fixture=Fixture("none", None, SIDE, SIDE, (SIDE, SIDE)).to_dict(),
-        memory=record_of(second),
-    )
+    words = words_of(second)
     path = tmp_path / "model.safetensors"
     save(path, tensors_of(networks.teacher, networks.student, replace(second, wide=None)), words)
     with pytest.raises(ModelFileInvalid, match=r"lacks 'wide\.bank'"):
@@ -454,14 +452,7 @@ def test_a_model_file_that_lost_its_neighbourhoods_is_refused(networks: Networks
 def test_a_model_file_that_lost_its_memory_is_refused(networks: Networks, tmp_path: Path) -> None:
     second, _ = remember(runtime_of(networks, "torch"), pictures(4), "both")
     assert second is not None
-    fixture = Fixture("none", None, SIDE, SIDE, (SIDE, SIDE))
-    words = Manifest(
-        architecture=Architecture().to_dict(),
-        height=SIDE,
-        width=SIDE,
-        fixture=fixture.to_dict(),
-        memory=record_of(second),
-    )
+    words = words_of(second)
     path = tmp_path / "model.safetensors"
     save(path, tensors_of(networks.teacher, networks.student), words)
     with pytest.raises(ModelFileInvalid, match="golden memory"):
