@@ -4,7 +4,8 @@ How far a large flaw reaches: the golden memory's distances of whole neighbourho
 Where light is uneven or a surface worn, each cell is like some golden one, and only many of them together are unlike.
 The mean of a neighbourhood's features tells, but hides small flaws: as a witness it costs more than it finds (on the
 magnetic tiles, image AUROC 0.78 instead of 0.85). So it widens what is shown up to the score, and never raises it: the
-verdict stays that of the sharp map. Deep below what good parts reach, where single cells tell nothing, it stands alone.
+verdict stays that of the sharp map. Around a strong flaw all is unlike by the flaw itself, so the higher the score is
+above what good parts reach, the less do neighbourhoods count, by its square: else boxes of small flaws grew threefold.
 """
 
 import numpy as np
@@ -18,10 +19,8 @@ from model.memory import GoldenMemory, MemoryMaps, Search
 from model.threads import on_one_thread
 
 STEP = 2  # cells of stride 8: the neighbourhoods' places lie at stride 16
-REACH = 1  # such places, in each direction: 6x6 cells, 48x48 pixels of the input, are averaged
-FEWEST_CELLS = 16  # on the shorter side of an input: on less, a neighbourhood would be half of the part
-QUIET = 0.5  # of what one good part in ten reaches: below it the sharp map is noise
-STEEP = 4.0  # times as fast it falls there
+REACH = 2  # such places, in each direction: 10x10 cells, 80x80 pixels of the input, are averaged
+FEWEST_CELLS = 20  # on the shorter side of an input: on less, a neighbourhood would be half of the part
 
 
 def neighbourhoods(features: NDArray[np.float32], distances: NDArray[np.float32], units: Units) -> NDArray[np.float32]:
@@ -71,13 +70,10 @@ class Widener:
         """The higher of the map and its neighbourhoods' one, the latter below the score: what is highest stays so.
 
         maps: (N, H, W) in units of good parts, features: (N, C, h, w), distances: (N, h, w) of the cells, scores: (N,).
-        Returns (N, H, W), of which only what lies below QUIET and the score can be lower than before; NaN where a score
-        is no number.
+        Returns (N, H, W); NaN where a score is no number.
         """
         with on_one_thread():
             around = neighbourhoods(features, distances, self._wide.cells)
-        wide = self._wide.units(self._maps(around))
+        wide = self._wide.units(self._maps(around)) / np.square(np.maximum(scores, 1))[:, None, None]
         below = np.nextafter(scores, np.float32(-np.inf))[:, None, None]
-        quiet = np.minimum(scores, np.float32(QUIET))[:, None, None]
-        sharp = np.minimum(maps, quiet + np.float32(STEEP) * (maps - quiet))
-        return np.asarray(np.maximum(sharp, np.minimum(wide, below)), dtype=np.float32)
+        return np.asarray(np.maximum(maps, np.minimum(wide, below)), dtype=np.float32)
